@@ -1,0 +1,1 @@
+"""The face: the fence agent API on stdin and argv."""

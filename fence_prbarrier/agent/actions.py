@@ -1,0 +1,308 @@
+"""What each action does with the LUs.  Runs in the worker process."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ..barrier import rules
+from ..barrier.everywhere import Each, evict_everywhere, inspect_everywhere, join_everywhere
+from ..barrier.exchange import Route
+from ..barrier.inspect import capabilities
+from ..devices import parse_devices, read_devices_file
+from ..dispatcher import Dispatcher, Limits
+from ..errors import BarrierError, CommandFailed, InvalidInput, raise_all
+from ..key import owner_of
+from ..state import Store
+from ..supervisor import Answer
+from .log import INFO, WARNING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..barrier.everywhere import Plan, Unit
+    from ..barrier.inspect import Snapshot
+    from ..barrier.join import Membership
+    from ..cluster import Cluster
+    from ..supervisor import Pipe
+    from .parameters import Options
+
+DONE = 0
+FAILED = 1
+IS_OFF = 2  # only for status
+
+
+class Task:
+    """One action, ready to run: everything that needs no device is settled."""
+
+    __slots__ = ("action", "options", "cluster", "local_name", "plug", "deadline")
+
+    def __init__(
+        self,
+        action: str,
+        options: Options,
+        cluster: Cluster,
+        local_name: str,
+        plug: str,
+        deadline: float,
+    ) -> None:
+        self.action = action
+        self.options = options
+        self.cluster = cluster
+        self.local_name = local_name
+        self.plug = plug
+        self.deadline = deadline
+
+    @property
+    def local(self) -> int:
+        """This node's number."""
+        return self.cluster.local_number(self.local_name)
+
+    def store(self) -> Store:
+        """This node's memory on disk."""
+        return Store(self.options["state_dir"], self.cluster.tag, self.local)
+
+
+def device_names(options: Options) -> list[str]:
+    """From ``devices`` and ``devices_file``; InvalidInput if there is none."""
+    names = parse_devices(options["devices"])
+    if options["devices_file"]:
+        listed = read_devices_file(options["devices_file"])
+        names += [name for name in listed if name not in names]
+    if not names:
+        raise InvalidInput("no devices: give the shared disks in devices or devices_file")
+    return names
+
+
+def perform(task: Task, pipe: Pipe) -> Answer:
+    """Run one action against the devices; every BarrierError becomes exit code 1."""
+    limits = Limits(task.deadline, float(task.options.number("command_timeout")))
+    dispatcher = Dispatcher(limits, pipe.report)
+    try:
+        answer = _PERFORMERS[task.action](task, dispatcher)
+        pipe.report(INFO, f"{task.action}: {dispatcher.commands} SCSI commands")
+        return answer
+    except BarrierError as error:
+        return Answer(FAILED, [], [f"{task.action} failed: {error}"])
+    finally:
+        dispatcher.close()
+
+
+def _discover(task: Task, dispatcher: Dispatcher) -> list[Unit]:
+    # Only an eviction asks what make a LU is: the quirk table of drain=auto.
+    models = task.action == "off"
+    return dispatcher.discover(device_names(task.options), task.local_name, models)
+
+
+def _on(task: Task, dispatcher: Dispatcher) -> Answer:
+    """Join every LU; only ever run on the node itself."""
+    number = task.cluster.number_of(task.plug)
+    if number != task.local:
+        raise InvalidInput(
+            f"on for node {task.plug!r} must run on that node, this is {task.local_name!r};"
+            " in Pacemaker on_target takes care of it"
+        )
+    store = task.store()
+    lock = store.lock()
+    try:
+        done = _join(task, dispatcher, store)
+    finally:
+        # Every thread has come back, so no registration of this process is in flight.
+        os.close(lock)
+    key = store.load().require_key()
+    without = [name for name, joined in done.items() if not joined.aptpl]
+    if without and task.options["aptpl"] != "no":
+        dispatcher.report(
+            INFO, f"LU {', '.join(without)}: registrations will not outlive its power loss"
+        )
+    changed = any(joined.changed for joined in done.values())
+    dispatcher.report(INFO, f"on: node {task.plug} is registered as {key} on {len(done)} LUs")
+    return Answer(DONE, ["Success: Powered ON" if changed else "Success: Already ON"], [])
+
+
+def _join(task: Task, dispatcher: Dispatcher, store: Store) -> Mapping[str, Membership]:
+    """Up to ``retry_on`` attempts; only a command that failed is worth another."""
+    units = _discover(task, dispatcher)
+    attempts_left = task.options.number("retry_on")
+    while True:
+        attempts_left -= 1
+        plan = join_everywhere(
+            units,
+            store.load(),
+            task.options["aptpl"],
+            task.options["rejoin"],
+            int(time.time()),
+        )
+        try:
+            return dispatcher.run(plan, store)
+        except CommandFailed as error:
+            if attempts_left < 1:
+                raise
+            dispatcher.report(WARNING, f"on: {error}; attempts left: {attempts_left}")
+
+
+def _off(task: Task, dispatcher: Dispatcher) -> Answer:
+    """Evict a node from every LU."""
+    victim = task.cluster.number_of(task.plug)
+    if victim == task.local:
+        raise InvalidInput(
+            f"node {task.plug!r} is this node itself: a node never evicts itself; run off on"
+            " another member"
+        )
+    units = _discover(task, dispatcher)
+    plan = evict_everywhere(units, task.store().load(), victim, task.options["drain"])
+    done = dispatcher.run(plan)
+    for name, eviction in done.items():
+        lives = ", ".join(map(str, eviction.evicted)) or "no key of it was there"
+        dispatcher.report(
+            INFO, f"off: LU {name}: node {task.plug}: {lives}; drained by: {eviction.guarantee}"
+        )
+    evicted = any(eviction.evicted for eviction in done.values())
+    return Answer(DONE, ["Success: Powered OFF" if evicted else "Success: Already OFF"], [])
+
+
+def _status(task: Task, dispatcher: Dispatcher) -> Answer:
+    """ON, OFF, or an error: nothing that was not read is taken for OFF."""
+    victim = task.cluster.number_of(task.plug)
+    units = _discover(task, dispatcher)
+    looks = dispatcher.run(inspect_everywhere(units))
+    if _is_on(units, looks, task.cluster, victim, dispatcher):
+        return Answer(DONE, ["Status: ON"], [])
+    return Answer(IS_OFF, ["Status: OFF"], [])
+
+
+def _is_on(
+    units: list[Unit],
+    looks: Mapping[str, Snapshot | BarrierError],
+    cluster: Cluster,
+    number: int,
+    dispatcher: Dispatcher,
+) -> bool:
+    """True if any LU bears a key of the node; False only if every LU shows that none does."""
+    bearing = [
+        unit
+        for unit in units
+        if not isinstance(found := looks[unit.name], BarrierError)
+        and found.lives(cluster.tag, number)
+    ]
+    troubles = _troubles(units, looks, cluster)
+    if bearing:
+        for trouble in troubles:
+            dispatcher.report(WARNING, str(trouble))
+        return True
+    raise_all(troubles)
+    return False
+
+
+def _troubles(
+    units: list[Unit], looks: Mapping[str, Snapshot | BarrierError], cluster: Cluster
+) -> list[BarrierError]:
+    """For each LU that cannot vouch for an absent key, why."""
+    troubles = []
+    for unit in units:
+        found = looks[unit.name]
+        try:
+            if isinstance(found, BarrierError):
+                raise found
+            rules.require_barrier(found, cluster.tag)
+        except BarrierError as error:
+            error.where = f"LU {unit.label}"
+            troubles.append(error)
+    return troubles
+
+
+def _list_status(task: Task, dispatcher: Dispatcher) -> Answer:
+    """The status of every node, or an error: never a partial list."""
+    units = _discover(task, dispatcher)
+    looks = dispatcher.run(inspect_everywhere(units))
+    troubles = _troubles(units, looks, task.cluster)
+    raise_all(troubles)
+    mark = task.options["separator"]
+    lines = []
+    for name, number in task.cluster.numbers.items():
+        state = "ON" if _is_on(units, looks, task.cluster, number, dispatcher) else "OFF"
+        lines.append(f"{name}{mark}{number}{mark}{state}")
+    return Answer(DONE, lines, [])
+
+
+def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
+    """Can this node fence?  Every LU is read, and bears this cluster's barrier or nothing.
+
+    A node that joined in this boot must still be registered everywhere.  Before
+    the first join nothing needs to stand: a cluster manager starts its fence
+    devices before it unfences.
+    """
+    memory = task.store().load()
+    units = _discover(task, dispatcher)
+    looks = dispatcher.run(inspect_everywhere(units))
+    troubles = []
+    for unit in units:
+        found = looks[unit.name]
+        try:
+            if isinstance(found, BarrierError):
+                raise found
+            rules.refuse_foreign_property(found, task.cluster.tag)
+            if unit.name in memory.joined:
+                rules.require_member(found, memory.require_key())
+                rules.require_barrier(found, task.cluster.tag)
+            elif memory.key is not None:
+                dispatcher.report(WARNING, f"LU {unit.label}: not joined in this boot; run on")
+            _tell_oddities(unit, found, task.cluster, dispatcher)
+        except BarrierError as error:
+            error.where = f"LU {unit.label}"
+            troubles.append(error)
+    raise_all(troubles)
+    return Answer(DONE, [], [])
+
+
+def _tell_oddities(unit: Unit, found: Snapshot, cluster: Cluster, dispatcher: Dispatcher) -> None:
+    """Registrations that may write although no node of this cluster made them."""
+    for key in sorted(found.keys()):
+        if key.tag != cluster.tag:
+            dispatcher.report(
+                WARNING, f"LU {unit.label}: {owner_of(key)} is registered too and may write"
+            )
+        elif key.node not in cluster.numbers.values():
+            dispatcher.report(
+                WARNING, f"LU {unit.label}: node number {key.node}, in no list, is registered"
+            )
+
+
+def _validate(task: Task, dispatcher: Dispatcher) -> Answer:
+    """Every device answers, can bear the barrier, and is nobody else's; silent if so."""
+    task.cluster.local_number(task.local_name)
+    units = _discover(task, dispatcher)
+    looks = dispatcher.run(inspect_everywhere(units))
+    able = dispatcher.run(_ask_capabilities(units))
+    troubles: list[BarrierError] = []
+    for unit in units:
+        found, asked = looks[unit.name], able[unit.name]
+        try:
+            if isinstance(found, BarrierError):
+                raise found
+            if isinstance(asked, BarrierError):
+                raise asked
+            rules.refuse_foreign_property(found, task.cluster.tag)
+        except BarrierError as error:
+            error.where = f"LU {unit.label}"
+            troubles.append(error)
+    raise_all(troubles)
+    return Answer(DONE, [], [])
+
+
+def _ask_capabilities(units: list[Unit]) -> Plan[Mapping[str, object]]:
+    found: Mapping[str, object] = yield Each(
+        {unit.name: capabilities(Route(unit.paths)) for unit in units}
+    )
+    return found
+
+
+_PERFORMERS = {
+    "on": _on,
+    "off": _off,
+    "status": _status,
+    "list-status": _list_status,
+    "monitor": _monitor,
+    "validate-all": _validate,
+}

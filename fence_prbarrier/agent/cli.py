@@ -1,0 +1,214 @@
+"""The process's edge: reads stdin and argv, prints, and exits.
+
+Nothing else in the package does.  Exit codes: 0 done, on or healthy; 2 only
+for ``status`` of a node that is off; 1 everything else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from ..cluster import build_cluster, local_host_name
+from ..errors import BarrierError, InvalidInput
+from .log import ERROR, INFO, WARNING, Log, say
+from .parameters import (
+    ACTIONS_BY_NAME,
+    BOOLEAN,
+    BY_NAME,
+    PARAMETERS,
+    Options,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
+    from ..supervisor import Answer, Pipe
+
+MAX_STDIN_BYTES = 1 << 20
+MAX_LINE_BYTES = 1 << 16
+# The worker gives up before the supervisor does, so that it can still say why.
+WORKER_MARGIN_SECONDS = 1.0
+WORKER_MARGIN_SHARE = 0.05
+QUOTES = "\"'"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one action; the process's exit code."""
+    try:
+        return _run(sys.argv[1:] if argv is None else argv)
+    except BarrierError as error:
+        say(f"fence_prbarrier: {error}")
+    except KeyboardInterrupt:
+        say("fence_prbarrier: interrupted; whether the action is done is not known")
+    except OSError as error:
+        say(f"fence_prbarrier: {error.strerror or error}: {error.filename or 'input or output'}")
+    return 1
+
+
+def _run(arguments: list[str]) -> int:
+    values, unknown = read_arguments(arguments) if arguments else read_stdin()
+    options = Options(values)
+    if options.flag("help") or options.flag("version"):
+        return _print(_help(options))
+    log = Log(options)
+    for name in unknown:
+        log.hear(WARNING, f"unknown parameter {name[:60]!r} is ignored")
+    action = options["action"]
+    if action in ("metadata", "manpage"):
+        return _print(_describe(action))
+    try:
+        answer = _act(action, options, log)
+    except BarrierError as error:
+        log.hear(ERROR, f"{action} failed: {error}")
+        return 1
+    for text in answer.err:
+        log.hear(ERROR, text)
+    for text in answer.out:
+        if action in ("on", "off"):
+            log.hear(INFO, f"{action} {options['plug'] or options['nodename']}: {text}")
+    _print(answer.out)
+    return answer.code
+
+
+def _act(action: str, options: Options, log: Log) -> Answer:
+    """Settle what needs no device, then let a worker do the rest."""
+    from ..supervisor import Answer, supervise
+
+    cluster = build_cluster(options["cluster_name"], options["cluster_tag"], options["nodes"])
+    if action == "list":
+        mark = options["separator"]
+        lines = [f"{name}{mark}{number}" for name, number in cluster.numbers.items()]
+        return Answer(0, lines, [])
+    from .actions import Task, perform
+
+    plug = options["plug"] or options["port"] or options["nodename"]
+    if ACTIONS_BY_NAME[action].plug and not plug:
+        raise InvalidInput(f"no node: give it in plug (-n), expected {cluster.known()}")
+    if action == "off":
+        time.sleep(options.number("delay"))
+    seconds = options.number("power_timeout")
+    deadline = time.monotonic() + seconds
+    margin = min(WORKER_MARGIN_SECONDS, seconds * WORKER_MARGIN_SHARE)
+    local_name = options["local_name"] or local_host_name()
+    task = Task(action, options, cluster, local_name, plug, deadline - margin)
+
+    def work(pipe: Pipe) -> Answer:
+        return perform(task, pipe)
+
+    answer = supervise(work, deadline, log.hear)
+    if action in ("on", "off") and answer.code == 0:
+        time.sleep(options.number("power_wait"))
+    return answer
+
+
+def read_arguments(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Short and long options, as getopt(3) understands them; nothing is unknown there."""
+    from getopt import GetoptError, gnu_getopt
+
+    flags = [parameter for parameter in PARAMETERS if parameter.kind == BOOLEAN]
+    others = [parameter for parameter in PARAMETERS if parameter.kind != BOOLEAN]
+    short = "".join(parameter.short for parameter in flags)
+    short += "".join(parameter.short + ":" for parameter in others if parameter.short)
+    long = [parameter.long for parameter in flags]
+    long += [parameter.long + "=" for parameter in others]
+    try:
+        found, rest = gnu_getopt(arguments, short, long)
+    except GetoptError as error:
+        raise InvalidInput(f"{error}; see --help") from None
+    if rest:
+        raise InvalidInput(f"{rest[0][:60]!r} is not an option; see --help")
+    names = {f"-{parameter.short}": parameter.name for parameter in PARAMETERS}
+    names.update({f"--{parameter.long}": parameter.name for parameter in PARAMETERS})
+    values = {}
+    for option, value in found:
+        name = names[option]
+        values[name] = "1" if BY_NAME[name].kind == BOOLEAN else _text(value, name)
+    return values, []
+
+
+def _text(value: str, name: str) -> str:
+    """A command line's value; bytes that are no UTF-8 came in as surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{name}: the value is not UTF-8 text") from None
+    return value
+
+
+def read_stdin() -> tuple[dict[str, str], list[str]]:
+    """``key=value`` lines; (values by name, names that are unknown).  The last one wins."""
+    if sys.stdin is not None and sys.stdin.isatty():
+        raise InvalidInput("no options: give them as arguments (see --help) or on stdin")
+    return parse_stdin(_read_all(0))
+
+
+def _read_all(descriptor: int) -> bytes:
+    data = b""
+    while len(data) <= MAX_STDIN_BYTES:
+        try:
+            chunk = os.read(descriptor, MAX_STDIN_BYTES)
+        except OSError as error:
+            raise InvalidInput(f"standard input: {error.strerror}") from None
+        if not chunk:
+            return data
+        data += chunk
+    raise InvalidInput(
+        f"standard input: more than {MAX_STDIN_BYTES} bytes; expected key=value lines"
+    )
+
+
+def parse_stdin(data: bytes) -> tuple[dict[str, str], list[str]]:
+    """See read_stdin()."""
+    values: dict[str, str] = {}
+    unknown = []
+    for number, raw in enumerate(data.split(b"\n"), 1):
+        where = f"standard input, line {number}"
+        if len(raw) > MAX_LINE_BYTES:
+            raise InvalidInput(f"{where}: longer than {MAX_LINE_BYTES} bytes")
+        try:
+            line = raw.decode().strip()
+        except UnicodeDecodeError:
+            raise InvalidInput(f"{where}: not UTF-8 text") from None
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        name, value = name.strip(), value.strip()
+        if not equals or not name:
+            raise InvalidInput(f"{where}: expected key=value, got {line[:40]!r}")
+        if "\0" in line:
+            raise InvalidInput(f"{where}: a NUL byte")
+        if len(value) > 1 and value[0] == value[-1] and value[0] in QUOTES:
+            value = value[1:-1]
+        if name in BY_NAME:
+            values[name] = value
+        else:
+            unknown.append(name)
+    return values, unknown
+
+
+def _help(options: Options) -> list[str]:
+    from .manual import usage, version
+
+    return usage() if options.flag("help") else version()
+
+
+def _describe(action: str) -> list[str]:
+    if action == "manpage":
+        from .manual import manual_page
+
+        return manual_page()
+    from .metadata import metadata
+
+    return [metadata().rstrip("\n")]
+
+
+def _print(lines: list[str]) -> int:
+    """Lines on stdout.  Output that is lost is a failure: somebody was to read it."""
+    write: Callable[[str], int] = sys.stdout.write
+    for line in lines:
+        write(line + "\n")
+    sys.stdout.flush()
+    return 0

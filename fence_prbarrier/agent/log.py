@@ -1,0 +1,85 @@
+"""Where the agent's words go: stderr, syslog, files.
+
+Every line on stderr becomes a warning in Pacemaker's log, so without
+``verbose`` only warnings and errors go there.
+"""
+
+from __future__ import annotations
+
+import sys
+import syslog
+import time
+
+from ..errors import InvalidInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from .parameters import Options
+
+ERROR = "error"
+WARNING = "warning"
+INFO = "info"
+DETAIL = "detail"
+
+_SYSLOG_LEVELS = {ERROR: syslog.LOG_ERR, WARNING: syslog.LOG_WARNING, INFO: syslog.LOG_INFO}
+# verbose_level from which a kind is written to stderr and logfile.
+_THRESHOLDS = {ERROR: 0, WARNING: 0, INFO: 1, DETAIL: 3}
+ALL_LEVELS = 10
+
+
+class Log:
+    """Writes each line to every place that wants it."""
+
+    def __init__(self, options: Options) -> None:
+        self._quiet = options.flag("quiet")
+        self._level = ALL_LEVELS if options.flag("verbose") else options.number("verbose_level")
+        self._debug = _open(options["debug_file"], "debug_file")
+        self._logfile = _open(options["logfile"], "logfile")
+        if not self._quiet:
+            syslog.openlog("fence_prbarrier", syslog.LOG_PID, syslog.LOG_DAEMON)
+
+    def hear(self, kind: str, text: str) -> None:
+        """Log one line; kinds that are not for people (begin, end) are passed over."""
+        if kind not in _THRESHOLDS:
+            return
+        wanted = self._level >= _THRESHOLDS[kind]
+        if not self._quiet:
+            if wanted:
+                say(text)
+            if kind in _SYSLOG_LEVELS:
+                syslog.syslog(_SYSLOG_LEVELS[kind], f"{kind}: {text}")
+        if self._logfile is not None and wanted:
+            _write(self._logfile, kind, text)
+        if self._debug is not None:
+            _write(self._debug, kind, text)
+
+
+def say(text: str) -> None:
+    """One line on stderr; a closed stderr changes no outcome."""
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except OSError:
+        pass  # nobody reads it; the exit code still tells
+
+
+def _open(path: str, name: str) -> TextIO | None:
+    if not path:
+        return None
+    try:
+        return open(path, "a", encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(
+            f"{name}={path}: {error.strerror}; give a file that can be written"
+        ) from None
+
+
+def _write(file: TextIO, kind: str, text: str) -> None:
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    try:
+        file.write(f"{stamp} {kind} {text}\n")
+        file.flush()
+    except OSError:
+        pass  # a full disk must not stop a fence

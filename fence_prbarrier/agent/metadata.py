@@ -1,0 +1,71 @@
+"""The agent's XML metadata, from the table of parameters.
+
+The form is fence-agents' (its metadata.rng); Pacemaker, pcs and crmsh read it.
+The only module that imports lxml.
+"""
+
+from __future__ import annotations
+
+from ..errors import InvalidInput
+from .manual import DESCRIPTION, SUMMARY
+from .parameters import ACTIONS, BOOLEAN, PARAMETERS, SELECT, Parameter
+
+
+def metadata() -> str:
+    """The XML document, as text.  InvalidInput where lxml is missing."""
+    try:
+        from lxml import etree
+    except ImportError:
+        raise InvalidInput(
+            "metadata needs the Python package lxml (Debian: apt-get install python3-lxml);"
+            " no other action does"
+        ) from None
+    root = etree.Element("resource-agent", name="fence_prbarrier", shortdesc=SUMMARY)
+    etree.SubElement(root, "longdesc").text = "\n\n".join(DESCRIPTION)
+    etree.SubElement(root, "vendor-url").text = ""
+    parameters = etree.SubElement(root, "parameters")
+    for parameter in PARAMETERS:
+        _add(etree, parameters, parameter)
+    actions = etree.SubElement(root, "actions")
+    for action in ACTIONS:
+        entry = etree.SubElement(actions, "action", name=action.name)
+        if action.on_target:
+            entry.set("on_target", "1")
+        if action.automatic:
+            entry.set("automatic", "1")
+    text: bytes = etree.tostring(root, pretty_print=True, xml_declaration=True, encoding="utf-8")
+    return text.decode()
+
+
+def _add(etree: Any, parent: Any, parameter: Parameter) -> None:
+    """One <parameter>; booleans are "0" and "1", and only set attributes are written."""
+    entry = etree.SubElement(
+        parent,
+        "parameter",
+        name=parameter.name,
+        unique="0",
+        required="1" if parameter.required else "0",
+    )
+    if parameter.deprecated:
+        entry.set("deprecated", "1")
+    if parameter.obsoletes:
+        entry.set("obsoletes", parameter.obsoletes)
+    etree.SubElement(entry, "getopt", mixed=_mixed(parameter))
+    content = etree.SubElement(entry, "content", type=parameter.kind)
+    if parameter.default and not (parameter.kind == BOOLEAN and parameter.default == "0"):
+        content.set("default", parameter.default)
+    if parameter.kind == SELECT:
+        for choice in parameter.choices:
+            etree.SubElement(content, "option", value=choice)
+    etree.SubElement(entry, "shortdesc", lang="en").text = parameter.text
+
+
+def _mixed(parameter: Parameter) -> str:
+    short = f"-{parameter.short}, " if parameter.short else ""
+    argument = f"=[{parameter.argument}]" if parameter.argument else ""
+    return f"{short}--{parameter.long}{argument}"
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any

@@ -1,0 +1,88 @@
+"""The rules that decide whether a procedure may go on, one function a rule.
+
+Each looks at a snapshot and raises; none sends anything.
+"""
+
+from __future__ import annotations
+
+from ..errors import BarrierBroken, ForeignProperty, NotMember, Rejoined
+from ..key import LVM_TAG, Key, owner_of
+from ..scsi import spc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .inspect import Snapshot
+
+
+def refuse_foreign_property(snapshot: Snapshot, tag: int) -> None:
+    """Rule 6: a LU that another cluster, another type or LVM has reserved is not touched."""
+    for key in sorted(snapshot.keys()):
+        if key.tag == LVM_TAG:
+            raise ForeignProperty(f"the LU is in use by {owner_of(key)}; take it out of devices")
+    held = snapshot.reservation
+    if held is None:
+        return
+    if held.key is not None and held.key.tag != tag:
+        raise ForeignProperty(
+            f"the LU is reserved by {owner_of(held.key)}, {held}, not by this cluster"
+            f" (tag 0x{tag:04x}); if nobody uses it, its owner must clear it"
+        )
+    if held.type != spc.WRITE_EXCLUSIVE_REGISTRANTS_ONLY or held.scope != spc.SCOPE_LOGICAL_UNIT:
+        holder = f"held by {owner_of(held.key)}" if held.key else "held by all registrants"
+        raise ForeignProperty(
+            f"the LU bears a reservation of {held}, scope {held.scope}, {holder};"
+            " expected type 5, scope 0 (LU); its owner must clear it"
+        )
+
+
+def require_member(snapshot: Snapshot, own: Key) -> None:
+    """Rule 3: only a node whose key is on the LU may evict."""
+    if snapshot.count(own):
+        return
+    others = snapshot.lives(own.tag, own.node)
+    found = f"; found of this node: {', '.join(map(str, others))}" if others else ""
+    raise NotMember(
+        f"this node's key {own} is not registered{found}: it has been evicted and may evict"
+        " nobody; reboot it"
+    )
+
+
+def refuse_newer_life(snapshot: Snapshot, tag: int, victim: int, ceiling: int) -> None:
+    """An eviction names the incarnations it saw; a newer one is another life."""
+    for key in snapshot.lives(tag, victim):
+        if key.incarnation > ceiling:
+            raise Rejoined(
+                f"node {victim} has rejoined meanwhile as {key}: not evicted; evict it again"
+                " if that life is to end too"
+            )
+
+
+def require_barrier(snapshot: Snapshot, tag: int) -> None:
+    """A type 5 reservation of this cluster stands on the LU."""
+    if snapshot.reservation is None:
+        raise BarrierBroken(
+            "no reservation stands on the LU, so anybody may write to it; run action=on on a member"
+        )
+    refuse_foreign_property(snapshot, tag)
+
+
+def require_evicted(snapshot: Snapshot, own: Key, victim: int) -> None:
+    """Rule 1: what success of an eviction looks like."""
+    require_member(snapshot, own)
+    require_barrier(snapshot, own.tag)
+    left = snapshot.lives(own.tag, victim)
+    if left:
+        raise BarrierBroken(f"node {victim} is still registered as {', '.join(map(str, left))}")
+
+
+def require_joined(snapshot: Snapshot, own: Key, paths: int) -> None:
+    """What success of a join looks like: own key on every path, the barrier up, no older life."""
+    count = snapshot.count(own)
+    if count < paths:
+        raise BarrierBroken(f"key {own} is registered on {count} of {paths} paths")
+    require_barrier(snapshot, own.tag)
+    older = [key for key in snapshot.lives(own.tag, own.node) if key != own]
+    if older:
+        raise BarrierBroken(
+            f"other incarnations of this node are registered: {', '.join(map(str, older))}"
+        )

@@ -1,0 +1,116 @@
+"""Device names to paths, and paths to logical units.
+
+Two names of one LU are two paths of it: LUs are told apart by VPD page 83h and
+by nothing else.  A name that leads nowhere is an error that names it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .barrier.everywhere import Unit
+from .errors import DeviceError, InvalidInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .transport import Transport
+
+MOCK_PREFIX = "mock:"
+MAX_DEVICES = 4096
+MAX_PATHS_PER_UNIT = 32
+MAX_DEVICES_FILE_BYTES = 1 << 18
+
+
+def parse_devices(text: str) -> list[str]:
+    """Names separated by commas or blanks, each once, in the order given."""
+    names = list(dict.fromkeys(text.replace(",", " ").split()))
+    if len(names) > MAX_DEVICES:
+        raise InvalidInput(f"devices: {len(names)} names, at most {MAX_DEVICES} are supported")
+    return names
+
+
+def read_devices_file(path: str) -> list[str]:
+    """One device a line; blank lines and ``#`` comments are passed over."""
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(MAX_DEVICES_FILE_BYTES + 1)
+    except OSError as error:
+        raise InvalidInput(f"devices_file {path}: {error.strerror}") from None
+    if len(raw) > MAX_DEVICES_FILE_BYTES:
+        raise InvalidInput(f"devices_file {path}: larger than {MAX_DEVICES_FILE_BYTES} bytes")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise InvalidInput(f"devices_file {path}: not UTF-8 text") from None
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    return parse_devices(" ".join(lines))
+
+
+class Path:
+    """One path: its name, and its transport while it is open.
+
+    ``vendor`` and ``product`` are empty until they are known.
+    """
+
+    __slots__ = ("name", "transport", "vendor", "product")
+
+    def __init__(
+        self, name: str, transport: Transport, vendor: str = "", product: str = ""
+    ) -> None:
+        self.name = name
+        self.transport = transport
+        self.vendor = vendor
+        self.product = product
+
+
+def open_path(name: str, local_name: str) -> Path:
+    """Open a device by name; DeviceError names it.
+
+    ``local_name`` is the initiator that a simulated LU sees unless the name
+    of the device says another.
+    """
+    try:
+        if name.startswith(MOCK_PREFIX):
+            from .transport.mock import MockPath
+
+            return Path(name, MockPath(name[len(MOCK_PREFIX) :], local_name))
+        return _open_node(name)
+    except DeviceError as error:
+        error.where = f"device {name}"
+        raise
+
+
+def _open_node(name: str) -> Path:
+    from .transport.sgio import SgIo
+    from .transport.sysfs import RUNNING, find_node
+
+    if not os.path.isabs(name):
+        # The working directory of an agent is whoever's started it.
+        raise DeviceError("is not an absolute path; expected /dev/… or mock:FILE")
+    node = find_node(name)
+    state = node.state
+    if state != RUNNING:
+        raise DeviceError(
+            f"its path is {state or 'in no known state'}, not running, so it gets no command;"
+            " bring the path back"
+        )
+    return Path(name, SgIo(node), node.vendor, node.product)
+
+
+def group(identified: Iterable[tuple[str, Path]]) -> list[tuple[Unit, list[Path]]]:
+    """(identity, path) pairs to LUs with their paths, in the order of identities."""
+    found: dict[str, list[Path]] = {}
+    for name, path in identified:
+        found.setdefault(name, []).append(path)
+    units = []
+    for name, paths in sorted(found.items()):
+        if len(paths) > MAX_PATHS_PER_UNIT:
+            raise InvalidInput(
+                f"LU {name} has {len(paths)} paths, at most {MAX_PATHS_PER_UNIT} are supported"
+            )
+        label = f"{name} ({', '.join(path.name for path in paths)})"
+        unit = Unit(name, len(paths), paths[0].vendor, paths[0].product, label)
+        units.append((unit, paths))
+    return units

@@ -1,0 +1,92 @@
+"""What can go wrong, sorted by who must act.
+
+Every error is one line of text that names what is wrong, what was expected and
+what to do.  All of them end an action with exit code 1: a fence that is not
+known to be done is not done.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class BarrierError(Exception):
+    """An action that could not be done, or could not be shown to be done.
+
+    ``where`` names the LU or device that it is about, once that is known.
+    """
+
+    where = ""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return f"{self.where}: {text}" if self.where else text
+
+
+class Several(BarrierError):
+    """More than one LU has its own error; all are told in one line."""
+
+    def __init__(self, errors: Sequence[BarrierError]) -> None:
+        super().__init__("; ".join(str(error) for error in errors))
+        self.errors = tuple(errors)
+
+
+class InvalidInput(BarrierError):
+    """A parameter, an input line or a configuration file: the administrator corrects it."""
+
+
+class DeviceError(BarrierError):
+    """A device name that leads to no usable path: the storage administrator mends it."""
+
+
+class CommandFailed(BarrierError):
+    """A command that had no good end on any path: the path or the target needs a look."""
+
+
+class ProtocolError(BarrierError):
+    """A reply that breaks the standard: the target's vendor must mend it."""
+
+
+class Truncated(ProtocolError):
+    """A reply whose declared length exceeds the buffer: read again.
+
+    ``needed`` is the number of bytes the whole reply takes.
+    """
+
+    def __init__(self, text: str, needed: int) -> None:
+        super().__init__(text)
+        self.needed = needed
+
+
+class ForeignProperty(BarrierError):
+    """A LU that somebody else reserved: its owner must be asked (rule 6)."""
+
+
+class NotMember(BarrierError):
+    """This node's key is not on the LU: it was evicted, or never joined (rules 3 and 4)."""
+
+
+class Rejoined(BarrierError):
+    """The victim came back with a newer incarnation: the cluster manager must decide anew."""
+
+
+class BarrierBroken(BarrierError):
+    """The read-back does not show what success requires (rule 1)."""
+
+
+class MemoryFault(BarrierError):
+    """This boot's memory cannot be read or written: see ``state_dir``."""
+
+
+class OutOfTime(BarrierError):
+    """The action's time is used up; what is not known to be done is not done."""
+
+
+def raise_all(errors: Sequence[BarrierError]) -> None:
+    """Raise the one error, or one that tells all of them; return if there is none."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise Several(errors)

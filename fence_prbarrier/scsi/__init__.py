@@ -1,0 +1,1 @@
+"""Bytes: SCSI commands out, replies in.  No device is touched here."""

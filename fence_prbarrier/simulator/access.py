@@ -1,0 +1,77 @@
+"""Who may do what under a persistent reservation: SPC-4 5.12.1 tables 65 and 66, SBC-3 table 13."""
+
+from __future__ import annotations
+
+from .codes import (
+    INQUIRY,
+    PERSISTENT_RESERVE_IN,
+    PERSISTENT_RESERVE_OUT,
+    READ_10,
+    READ_16,
+    READ_CAPACITY_10,
+    REGISTER,
+    REGISTER_AND_IGNORE_EXISTING_KEY,
+    REGISTRANTS_ONLY_TYPES,
+    REPORT_LUNS,
+    REQUEST_SENSE,
+    SERVICE_ACTION_IN_16,
+    SYNCHRONIZE_CACHE_10,
+    TEST_UNIT_READY,
+    VERIFY_10,
+    WRITE_10,
+    WRITE_16,
+    WRITE_AND_VERIFY_10,
+    WRITE_EXCLUSIVE_TYPES,
+    WRITE_SAME_10,
+    WRITE_SAME_16,
+)
+from .profiles import ALWAYS, AS_READ, AS_WRITE
+from .reservations import Reservations
+from .values import Nexus
+
+# "Allowed" for a nexus without access in every column: ALWAYS. "Conflict" only in the columns of
+# the Exclusive Access types: AS_READ. "Conflict" in all of them: AS_WRITE.
+TABLE = {
+    TEST_UNIT_READY: ALWAYS,
+    REQUEST_SENSE: ALWAYS,
+    INQUIRY: ALWAYS,
+    READ_CAPACITY_10: ALWAYS,
+    READ_10: AS_READ,
+    WRITE_10: AS_WRITE,
+    WRITE_AND_VERIFY_10: AS_WRITE,
+    VERIFY_10: AS_READ,
+    SYNCHRONIZE_CACHE_10: AS_WRITE,
+    WRITE_SAME_10: AS_WRITE,
+    PERSISTENT_RESERVE_IN: ALWAYS,
+    READ_16: AS_READ,
+    WRITE_16: AS_WRITE,
+    WRITE_SAME_16: AS_WRITE,
+    SERVICE_ACTION_IN_16: ALWAYS,
+    REPORT_LUNS: ALWAYS,
+}
+OPEN_TO_UNREGISTERED = frozenset((REGISTER, REGISTER_AND_IGNORE_EXISTING_KEY))
+
+
+def conflicts(reservations: Reservations, nexus: Nexus, cdb: bytes) -> bool:
+    """Whether the reservation that stands forbids this command to this I_T nexus.
+
+    What a PERSISTENT RESERVE OUT service action checks itself, its reservation key above all, is
+    not asked here.
+    """
+    kind = reservations.type
+    if not kind:
+        return False
+    registration = reservations.of(nexus)
+    opcode = cdb[0]
+    if opcode == PERSISTENT_RESERVE_OUT:
+        return registration is None and cdb[1] & 0x1F not in OPEN_TO_UNREGISTERED
+    if reservations.holds(registration):
+        return False
+    profile = reservations.profile
+    # An operation code that is in no table gets its INVALID COMMAND OPERATION CODE later.
+    fare = profile.access.get(opcode) or TABLE.get(opcode, ALWAYS)
+    if fare == ALWAYS:
+        return False
+    if registration is not None and kind in REGISTRANTS_ONLY_TYPES:
+        return False
+    return fare == AS_WRITE or kind not in WRITE_EXCLUSIVE_TYPES

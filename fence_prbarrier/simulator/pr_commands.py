@@ -1,0 +1,206 @@
+"""PERSISTENT RESERVE IN and PERSISTENT RESERVE OUT as bytes, SPC-4 6.15 and 6.16."""
+
+from __future__ import annotations
+
+from .codes import (
+    CLEAR,
+    INVALID_FIELD_IN_CDB,
+    LU_SCOPE,
+    PREEMPT,
+    PREEMPT_AND_ABORT,
+    READ_FULL_STATUS,
+    READ_KEYS,
+    READ_RESERVATION,
+    REGISTER,
+    REGISTER_AND_IGNORE_EXISTING_KEY,
+    RELEASE,
+    REPORT_CAPABILITIES,
+    RESERVE,
+)
+from .reservations import Effect, Registration, Request, Reservations
+from .values import CheckCondition, Nexus
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SERVICE_ACTION_MASK = 0x1F
+PARAMETER_LIST_BYTES = 24  # 6.16.3, without TransportIDs
+SPEC_I_PT = 0x08
+ALL_TG_PT = 0x04
+APTPL = 0x01
+RESERVED_PARAMETER_BITS = 0xF2
+
+ATP_C = 0x04
+PTPL_C = 0x01
+PTPL_A = 0x01
+# PERSISTENT RESERVATION TYPE MASK, table 211: WR_EX_AR, EX_AC_RO, WR_EX_RO, EX_AC, WR_EX and in
+# the second byte EX_AC_AR.
+TYPE_MASK = bytes((0xEA, 0x01))
+
+R_HOLDER = 0x01
+ALL_TG_PT_STATUS = 0x02
+ISCSI_WITH_ISID = 0x45  # FORMAT CODE 01b, PROTOCOL IDENTIFIER 5h, 7.6.4.6
+MINIMUM_ISCSI_NAME_BYTES = 20
+
+
+class Abilities:
+    """What this unit offers: REPORT CAPABILITIES says it and REGISTER honours it."""
+
+    __slots__ = ("all_tg_pt", "aptpl")
+
+    def __init__(self, aptpl: bool, all_tg_pt: bool) -> None:
+        self.aptpl = aptpl
+        self.all_tg_pt = all_tg_pt
+
+
+# --- PERSISTENT RESERVE OUT ----------------------------------------------------------------------
+
+OUT_ACTIONS: dict[int, Callable[[Reservations, Request], Effect]] = {
+    REGISTER: Reservations.register,
+    RESERVE: Reservations.reserve,
+    RELEASE: Reservations.release,
+    CLEAR: Reservations.clear,
+    PREEMPT: Reservations.preempt,
+    PREEMPT_AND_ABORT: Reservations.preempt,
+    REGISTER_AND_IGNORE_EXISTING_KEY: Reservations.register,
+}
+REGISTERING = frozenset((REGISTER, REGISTER_AND_IGNORE_EXISTING_KEY))
+
+
+def reserve_out(
+    state: Reservations, abilities: Abilities, nexus: Nexus, cdb: bytes, data_out: bytes
+) -> Effect:
+    """Run one PERSISTENT RESERVE OUT; raises CheckCondition or Conflict."""
+    profile = state.profile
+    action = cdb[1] & SERVICE_ACTION_MASK
+    handler = OUT_ACTIONS.get(action)
+    if handler is None or action in profile.unsupported_out:
+        raise CheckCondition(INVALID_FIELD_IN_CDB)
+    if profile.checks_reserved_bits and (cdb[1] & ~SERVICE_ACTION_MASK or cdb[3] or cdb[4]):
+        raise CheckCondition(INVALID_FIELD_IN_CDB)
+    length = int.from_bytes(cdb[5:9], "big")
+    if length < PARAMETER_LIST_BYTES or len(data_out) < length:
+        raise CheckCondition(profile.bad_length)
+    flags = data_out[20]
+    # SIP_C is zero, so SPEC_I_PT is refused before the length that would go with it.
+    if flags & SPEC_I_PT:
+        raise CheckCondition(profile.bad_parameter_bit)
+    if length != PARAMETER_LIST_BYTES:
+        raise CheckCondition(profile.bad_length)
+    if profile.checks_reserved_bits and (flags & RESERVED_PARAMETER_BITS or data_out[21]):
+        raise CheckCondition(profile.bad_parameter_bit)
+    # ALL_TG_PT and APTPL mean something to the registering service actions only, table 215.
+    if action in REGISTERING:
+        if flags & ALL_TG_PT and not abilities.all_tg_pt:
+            raise CheckCondition(profile.bad_parameter_bit)
+        if flags & APTPL and not abilities.aptpl:
+            raise CheckCondition(profile.bad_parameter_bit)
+    request = Request(
+        nexus,
+        action,
+        cdb[2],
+        int.from_bytes(data_out[0:8], "big"),
+        int.from_bytes(data_out[8:16], "big"),
+        bool(flags & ALL_TG_PT),
+        bool(flags & APTPL),
+    )
+    return handler(state, request)
+
+
+# --- PERSISTENT RESERVE IN -----------------------------------------------------------------------
+
+
+def reserve_in(state: Reservations, abilities: Abilities, cdb: bytes) -> bytes:
+    """The parameter data of one PERSISTENT RESERVE IN, cut at its allocation length."""
+    profile = state.profile
+    action = cdb[1] & SERVICE_ACTION_MASK
+    handler = IN_ACTIONS.get(action)
+    if handler is None or action in profile.unsupported_in:
+        raise CheckCondition(INVALID_FIELD_IN_CDB)
+    if profile.checks_reserved_bits and (cdb[1] & ~SERVICE_ACTION_MASK or any(cdb[2:7])):
+        raise CheckCondition(INVALID_FIELD_IN_CDB)
+    allocation = int.from_bytes(cdb[7:9], "big")
+    if allocation < profile.minimum_lengths.get(action, 0):
+        raise CheckCondition(INVALID_FIELD_IN_CDB)
+    return handler(state, abilities, allocation)[:allocation]
+
+
+def _header(state: Reservations, additional: int) -> bytes:
+    return state.generation.to_bytes(4, "big") + additional.to_bytes(4, "big")
+
+
+def _read_keys(state: Reservations, abilities: Abilities, allocation: int) -> bytes:
+    """6.15.2: one key for each registration, so a key may stand there more than once."""
+    keys = [each.key.to_bytes(8, "big") for each in state.registrations]
+    if state.profile.short_key_list:
+        del keys[allocation // 8 :]
+    return _header(state, 8 * len(keys)) + b"".join(keys)
+
+
+def _read_reservation(state: Reservations, abilities: Abilities, allocation: int) -> bytes:
+    """6.15.3."""
+    if not state.type:
+        return _header(state, 0)
+    data = bytearray(_header(state, 16) + state.holder_key().to_bytes(8, "big") + bytes(8))
+    data[21] = LU_SCOPE << 4 | state.type
+    if state.profile.refuses_short_reservation and allocation < len(data):
+        raise CheckCondition(INVALID_FIELD_IN_CDB)
+    return bytes(data)
+
+
+def _report_capabilities(state: Reservations, abilities: Abilities, allocation: int) -> bytes:
+    """6.15.4."""
+    byte_2, byte_3 = state.profile.capability_bytes
+    if abilities.all_tg_pt:
+        byte_2 |= ATP_C
+    if abilities.aptpl:
+        byte_2 |= PTPL_C
+    if state.aptpl:
+        byte_3 |= PTPL_A
+    return bytes((0, 8, byte_2, byte_3)) + TYPE_MASK + bytes(2)
+
+
+def _read_full_status(state: Reservations, abilities: Abilities, allocation: int) -> bytes:
+    """6.15.5."""
+    body = b""
+    for registration in state.registrations:
+        descriptor = _full_status_descriptor(state, registration)
+        # [lio] compares the length so far plus that of the TransportID alone, so the last
+        # descriptor may run past the end of the buffer, and is then cut and declared.
+        transport_id_bytes = len(descriptor) - 24
+        if state.profile.short_full_status and len(body) + transport_id_bytes > allocation:
+            break
+        body += descriptor
+    return _header(state, len(body)) + body
+
+
+def _full_status_descriptor(state: Reservations, registration: Registration) -> bytes:
+    transport_id = iscsi_transport_id(registration.nexus)
+    head = bytearray(24)
+    head[0:8] = registration.key.to_bytes(8, "big")
+    if registration.all_tg_pt:
+        head[12] |= ALL_TG_PT_STATUS
+    else:
+        head[18:20] = registration.nexus.port.to_bytes(2, "big")
+    if state.holds(registration):
+        head[12] |= R_HOLDER
+        head[13] = LU_SCOPE << 4 | state.type
+    head[20:24] = len(transport_id).to_bytes(4, "big")
+    return bytes(head) + transport_id
+
+
+def iscsi_transport_id(nexus: Nexus) -> bytes:
+    """7.6.4.6: name, `,i,0x`, ISID in hex; NUL terminated, padded to a multiple of four."""
+    name = f"{nexus.initiator},i,0x{nexus.isid}".encode("ascii") + b"\0"
+    name += bytes(-len(name) % 4)
+    name = name.ljust(MINIMUM_ISCSI_NAME_BYTES, b"\0")
+    return bytes((ISCSI_WITH_ISID, 0)) + len(name).to_bytes(2, "big") + name
+
+
+IN_ACTIONS: dict[int, Callable[[Reservations, Abilities, int], bytes]] = {
+    READ_KEYS: _read_keys,
+    READ_RESERVATION: _read_reservation,
+    REPORT_CAPABILITIES: _report_capabilities,
+    READ_FULL_STATUS: _read_full_status,
+}

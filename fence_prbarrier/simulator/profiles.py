@@ -1,0 +1,256 @@
+"""What kinds of target there are: the standard, and named deviations from it.
+
+A profile is a class without methods. `Spec` holds what the standard says (clauses are SPC-4
+r37's unless stated otherwise); each other profile states only where it departs, and where that
+was read or seen:
+
+[lio]    Linux drivers/target/target_core_pr.c and target_core_transport.c, as of Linux 6.1, and
+         LIO 6.1 over iSCSI when asked.
+[tgt]    usr/spc.c and usr/sbc.c of tgt 1.0.
+[istgt]  src/istgt_lu_disk.c of istgt, and istgt when asked.
+"""
+
+from __future__ import annotations
+
+from .codes import (
+    CLEAR,
+    EXCLUSIVE_ACCESS,
+    EXCLUSIVE_ACCESS_ALL_REGISTRANTS,
+    EXCLUSIVE_ACCESS_REGISTRANTS_ONLY,
+    INVALID_FIELD_IN_CDB,
+    INVALID_FIELD_IN_PARAMETER_LIST,
+    INVALID_RELEASE,
+    PARAMETER_LIST_LENGTH_ERROR,
+    PREEMPT_AND_ABORT,
+    READ_CAPACITY_10,
+    READ_FULL_STATUS,
+    READ_KEYS,
+    READ_RESERVATION,
+    REGISTRATIONS_PREEMPTED,
+    RELEASE,
+    REPORT_CAPABILITIES,
+    RESERVATIONS_PREEMPTED,
+    RESERVE,
+    SERVICE_ACTION_IN_16,
+    SYNCHRONIZE_CACHE_10,
+    WRITE_AND_VERIFY_10,
+    WRITE_EXCLUSIVE,
+    WRITE_EXCLUSIVE_ALL_REGISTRANTS,
+    WRITE_EXCLUSIVE_REGISTRANTS_ONLY,
+    WRITE_SAME_10,
+    WRITE_SAME_16,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import ClassVar
+
+# How a command fares under a reservation (5.12.1): allowed for all, as a read, or as a write.
+ALWAYS = "always"
+AS_READ = "read"
+AS_WRITE = "write"
+
+# Whose tasks PREEMPT AND ABORT aborts.
+ABORT_PREEMPTED = "preempted"  # those of every I_T nexus registered with the given key
+ABORT_STAMPED = "stamped"  # those accepted while a preempted key held the reservation
+ABORT_NONE = "none"
+
+
+class Spec:
+    """The standard."""
+
+    name: ClassVar[str] = "spec"
+
+    # --- Identity, 6.6.2 and 7.8.6 ---
+    vendor: ClassVar[str] = "PRBARRIE"
+    product: ClassVar[str] = "SIMULATED-LU"
+    revision: ClassVar[str] = "1"
+    # IEEE company_id of the NAA 6h designator, its locally administered bit set.
+    company_id: ClassVar[int] = 0x025042
+
+    # --- Fields ---
+    checks_reserved_bits: ClassVar[bool] = True
+    can_aptpl: ClassVar[bool] = True
+    can_all_tg_pt: ClassVar[bool] = True
+    bad_length: ClassVar[tuple[int, int, int]] = PARAMETER_LIST_LENGTH_ERROR  # 6.16.1
+    bad_parameter_bit: ClassVar[tuple[int, int, int]] = INVALID_FIELD_IN_PARAMETER_LIST  # 6.16.3
+    bad_scope: ClassVar[tuple[int, int, int]] = INVALID_FIELD_IN_CDB
+
+    # --- Order ---
+    # SAM-3 5.3.3: RESERVATION CONFLICT goes before a unit attention, which stays pending.
+    attention_before_conflict: ClassVar[bool] = False
+
+    # --- Access, 5.12.1: operation codes that fare otherwise than access.py says ---
+    access: ClassVar[Mapping[int, str]] = {}
+
+    # --- PERSISTENT RESERVE OUT, 5.12 and 6.16 ---
+    unsupported_out: ClassVar[frozenset[int]] = frozenset()
+    # Service actions that answer NOT READY 08h/00h to an unregistered I_T nexus where no
+    # reservation stands. The standard's answer is a conflict for all of them.
+    not_ready_unregistered: ClassVar[frozenset[int]] = frozenset()
+    # A change to a registration made with ALL_TG_PT must bear ALL_TG_PT.
+    all_tg_pt_sticks: ClassVar[bool] = False
+    reserve_ignores_key: ClassVar[bool] = False
+    # RELEASE from who does not hold is GOOD, 5.12.11.2; here even with a wrong key.
+    release_ignores_key_of_others: ClassVar[bool] = False
+    # RELEASE with another scope or type, 5.12.11.2. None: a conflict.
+    release_of_other_type: ClassVar[tuple[int, int, int] | None] = INVALID_RELEASE
+    # RELEASE under which types establishes RESERVATIONS RELEASED, 5.12.11.2.
+    released_attention_types: ClassVar[frozenset[int]] = frozenset(
+        (
+            WRITE_EXCLUSIVE_REGISTRANTS_ONLY,
+            EXCLUSIVE_ACCESS_REGISTRANTS_ONLY,
+            WRITE_EXCLUSIVE_ALL_REGISTRANTS,
+            EXCLUSIVE_ACCESS_ALL_REGISTRANTS,
+        )
+    )
+    clear_stops_aptpl: ClassVar[bool] = False
+    # PREEMPT that only removes registrations ignores SCOPE and TYPE, 5.12.11.4.4.
+    preempt_always_checks_type: ClassVar[bool] = False
+    # PREEMPT of one's own key where one does not hold removes one's own registration, too.
+    preempt_spares_caller: ClassVar[bool] = False
+    preempt_spares_caller_all_registrants: ClassVar[bool] = False
+    # Service actions that answer GOOD and do nothing.
+    preempt_does_nothing: ClassVar[frozenset[int]] = frozenset()
+    preempted_attention: ClassVar[tuple[int, int]] = REGISTRATIONS_PREEMPTED
+    abort: ClassVar[str] = ABORT_PREEMPTED
+
+    # --- PERSISTENT RESERVE IN, 6.15 ---
+    unsupported_in: ClassVar[frozenset[int]] = frozenset()
+    # REPORT CAPABILITIES bytes 2 and 3, without ATP_C, PTPL_C and PTPL_A, which follow the
+    # settings of the unit. Here: no CRH (there is no RESERVE(6)), no SIP_C, TMV, no statement
+    # about allowed commands.
+    capability_bytes: ClassVar[tuple[int, int]] = (0x00, 0x80)
+    # Allocation lengths below which a service action answers 24h/00h. 4.2.5.6: none.
+    minimum_lengths: ClassVar[Mapping[int, int]] = {}
+    refuses_short_reservation: ClassVar[bool] = False
+    # 6.15.2.2, 6.15.5: ADDITIONAL LENGTH is not altered by the allocation length.
+    short_key_list: ClassVar[bool] = False
+    short_full_status: ClassVar[bool] = False
+
+
+class Lio(Spec):
+    """Linux LIO 6.1."""
+
+    name = "lio"
+    vendor = "LIO-ORG"
+    product = "FILEIO"
+    revision = "4.0"
+    company_id = 0x001405
+
+    # [lio] looks only at the fields that it knows.
+    checks_reserved_bits = False
+    # [lio] core_scsi3_pro_reserve, _pro_preempt: TCM_INVALID_PARAMETER_LIST.
+    bad_scope = INVALID_FIELD_IN_PARAMETER_LIST
+    # [lio] target_cmd_parse_cdb: target_scsi3_ua_check, then target_check_reservation.
+    attention_before_conflict = True
+    # [lio] core_scsi3_pr_seq_non_holder judges what it does not list by the direction of its
+    # data: READ CAPACITY is a read; SYNCHRONIZE CACHE has none, so it is not a write.
+    access: ClassVar[Mapping[int, str]] = {
+        READ_CAPACITY_10: AS_READ,
+        SERVICE_ACTION_IN_16: AS_READ,
+        SYNCHRONIZE_CACHE_10: AS_READ,
+    }
+    # [lio] core_scsi3_pro_reserve, _pro_release, _pro_clear: "Unable to locate PR_REGISTERED",
+    # TCM_LOGICAL_UNIT_COMMUNICATION_FAILURE. _pro_preempt conflicts. Where a reservation stands,
+    # core_scsi3_pr_seq_non_holder has answered before.
+    not_ready_unregistered = frozenset((RESERVE, RELEASE, CLEAR))
+    # [lio] core_scsi3_emulate_pro_register: TCM_INVALID_CDB_FIELD.
+    all_tg_pt_sticks = True
+    # [lio] core_scsi3_emulate_pro_release tests is_reservation_holder before res_key.
+    release_ignores_key_of_others = True
+    # [lio] core_scsi3_emulate_pro_release: TCM_RESERVATION_CONFLICT.
+    release_of_other_type = None
+    # [lio] core_scsi3_emulate_pro_clear: core_scsi3_update_and_write_aptpl(dev, false).
+    clear_stops_aptpl = True
+    # [lio] core_scsi3_emulate_pro_preempt switches on TYPE first.
+    preempt_always_checks_type = True
+    # [lio] core_scsi3_pro_preempt, all-registrants branch: `if (calling_it_nexus) continue`.
+    preempt_spares_caller_all_registrants = True
+    # [lio] core_scsi3_pro_preempt calls core_tmr_lun_reset only where the given key is the
+    # holder's; target_check_cdb_and_preempt then compares the removed keys with the key of the
+    # *holder* that target_scsi3_pr_reservation_check stamped on each task. Seen: where a
+    # survivor holds, the victim's write completes after GOOD.
+    abort = ABORT_STAMPED
+    # [lio] core_scsi3_pri_report_capabilities: CRH, SIP_C; TMV, ALLOW COMMANDS 001b. SIP_C
+    # stands here because LIO reports it; SPEC_I_PT is not simulated and answers 26h/00h.
+    capability_bytes = (0x18, 0x90)
+    # [lio] "SCSI Data Length: too small", TCM_INVALID_CDB_FIELD.
+    minimum_lengths: ClassVar[Mapping[int, int]] = {
+        READ_KEYS: 8,
+        READ_RESERVATION: 8,
+        REPORT_CAPABILITIES: 6,
+        READ_FULL_STATUS: 8,
+    }
+    # [lio] core_scsi3_pri_read_full_status stops at the first descriptor that does not fit and
+    # declares the length of those before it.
+    short_full_status = True
+
+
+class Tgt(Spec):
+    """tgt (the Linux SCSI target framework in user space)."""
+
+    name = "tgt"
+    vendor = "IET"
+    product = "VIRTUAL-DISK"
+    revision = "0001"
+    company_id = 0x025043
+
+    checks_reserved_bits = False
+    # [tgt] check_pr_out_basic_parameter: all of these are ASC_INVALID_FIELD_IN_CDB.
+    can_aptpl = False
+    can_all_tg_pt = False
+    bad_length = INVALID_FIELD_IN_CDB
+    bad_parameter_bit = INVALID_FIELD_IN_CDB
+    # [tgt] usr/sbc.c's command table gives these no conflict bits.
+    access: ClassVar[Mapping[int, str]] = {
+        WRITE_SAME_10: ALWAYS,
+        WRITE_SAME_16: ALWAYS,
+        WRITE_AND_VERIFY_10: ALWAYS,
+    }
+    # [tgt] persistent_reserve_out_actions: PREEMPT AND ABORT is commented out.
+    unsupported_out = frozenset((PREEMPT_AND_ABORT,))
+    # [tgt] spc_pr_reserve reads res_key and does not look at it.
+    reserve_ignores_key = True
+    # [tgt] spc_pr_release tests is_pr_holder before res_key.
+    release_ignores_key_of_others = True
+    # [tgt] spc_pr_release returns before its loop for the four types that should establish the
+    # unit attention, and runs it for the two that should not.
+    released_attention_types = frozenset((WRITE_EXCLUSIVE, EXCLUSIVE_ACCESS))
+    # [tgt] spc_pr_preempt: `if (sibling == reg) continue` in every case.
+    preempt_spares_caller = True
+    preempt_spares_caller_all_registrants = True
+    # [tgt] spc_pr_preempt: ASC_RESERVATIONS_PREEMPTED for who lost a registration.
+    preempted_attention = RESERVATIONS_PREEMPTED
+    # [tgt] persistent_reserve_in_actions has no READ FULL STATUS.
+    unsupported_in = frozenset((READ_FULL_STATUS,))
+    # [tgt] spc_pr_read_keys, _read_reservation, _report_capabilities: shorter is refused.
+    minimum_lengths: ClassVar[Mapping[int, int]] = {
+        READ_KEYS: 8,
+        READ_RESERVATION: 8,
+        REPORT_CAPABILITIES: 8,
+    }
+    refuses_short_reservation = True
+    # [tgt] spc_pr_read_keys declares the keys that it copied.
+    short_key_list = True
+
+
+class Liar(Spec):
+    """A target that says done and does nothing, as istgt does."""
+
+    name = "liar"
+    vendor = "FreeBSD"
+    product = "iSCSI DISK"
+    revision = "0001"
+    company_id = 0x025044
+
+    checks_reserved_bits = False
+    # [istgt] "unsupport Activate Persist Through Power Loss", 26h/00h.
+    can_aptpl = False
+    # [istgt] PREEMPT AND ABORT answers GOOD and the victim's key stays.
+    preempt_does_nothing = frozenset((PREEMPT_AND_ABORT,))
+    abort = ABORT_NONE
+
+
+PROFILES: dict[str, type[Spec]] = {each.name: each for each in (Spec, Lio, Tgt, Liar)}

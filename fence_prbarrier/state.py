@@ -1,0 +1,216 @@
+"""This boot's memory on disk: one small file a node in ``state_dir``.
+
+* Written whole to a new file, synced, and renamed: a crash at any instant
+  leaves the old memory or the new one.
+* Read strictly: a broken file is an error, never an empty memory.
+* Only the agent's own user (root, under a cluster manager) may write there.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from binascii import crc32
+
+from .barrier.memory import Memory
+from .errors import InvalidInput, MemoryFault
+from .key import MAX_INCARNATION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
+MAGIC = "fence_prbarrier memory 1"
+MAX_FILE_BYTES = 1 << 18
+MAX_JOINED = 4096
+DIRECTORY_MODE = 0o700
+FILE_MODE = 0o600
+
+
+def boot_id() -> str:
+    """The kernel's identifier of this boot."""
+    try:
+        with open(BOOT_ID_FILE, encoding="ascii") as file:
+            return file.read(64).strip()
+    except OSError as error:
+        raise MemoryFault(
+            f"{BOOT_ID_FILE}: {error.strerror}: this boot cannot be told from another"
+        ) from None
+
+
+class Store:
+    """The memory of node ``node`` of cluster ``tag`` in ``state_dir``."""
+
+    __slots__ = ("directory", "tag", "node", "path")
+
+    def __init__(self, state_dir: str, tag: int, node: int) -> None:
+        if not os.path.isabs(state_dir):
+            raise InvalidInput(f"state_dir={state_dir!r}: an absolute path is expected")
+        self.directory = state_dir
+        self.tag = tag
+        self.node = node
+        self.path = os.path.join(state_dir, f"{tag:04x}-{node:04x}")
+
+    def load(self) -> Memory:
+        """What is remembered; nothing at all if the node never joined."""
+        if not self._check_directory():
+            return Memory(self.tag, self.node)
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return Memory(self.tag, self.node)
+        except OSError as error:
+            raise self._fault(error) from None
+        try:
+            self._check_owner(os.fstat(descriptor), self.path, stat.S_ISREG)
+            raw = os.read(descriptor, MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise self._fault(error) from None
+        finally:
+            os.close(descriptor)
+        return self._parse(raw)
+
+    def save(self, memory: Memory) -> None:
+        """Make it durable; on return the new memory is what a crash would leave."""
+        if (memory.tag, memory.node) != (self.tag, self.node):
+            raise ValueError("the memory of another node")
+        self._make_directory()
+        body = f"{MAGIC}\nboot {boot_id()}\nincarnation {memory.incarnation}\n"
+        body += "".join(f"joined {name}\n" for name in sorted(memory.joined))
+        body += f"end {crc32(body.encode()):08x}\n"
+        # The join lock admits one writer. What a killed one left, or somebody planted, is removed;
+        # O_EXCL refuses whatever comes in between.
+        fresh = self.path + ".new"
+        try:
+            _remove(fresh)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(fresh, flags, FILE_MODE)
+            try:
+                _write_all(descriptor, body.encode())
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.rename(fresh, self.path)
+            _sync_directory(self.directory)
+        except OSError as error:
+            _remove_quietly(fresh)
+            raise self._fault(error) from None
+
+    def lock(self) -> int:
+        """A descriptor that holds this node's join lock, or MemoryFault while another has it.
+
+        Whoever may still have a registration in flight keeps it open.
+        """
+        from fcntl import LOCK_EX, LOCK_NB, flock
+
+        self._make_directory()
+        path = self.path + ".lock"
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            descriptor = os.open(path, flags, FILE_MODE)
+        except OSError as error:
+            raise self._fault(error) from None
+        try:
+            flock(descriptor, LOCK_EX | LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise MemoryFault(
+                f"{path}: another action=on of this node is at work; wait for it to end"
+            ) from None
+        return descriptor
+
+    def _parse(self, raw: bytes) -> Memory:
+        if len(raw) > MAX_FILE_BYTES:
+            raise self._broken(f"larger than {MAX_FILE_BYTES} bytes")
+        head, mark, tail = raw.rpartition(b"end ")
+        if not mark or tail != b"%08x\n" % crc32(head):
+            raise self._broken("cut off or changed")
+        lines = head.decode("ascii", "replace").splitlines()
+        if lines[:1] != [MAGIC] or len(lines) < 3:
+            raise self._broken("not written by this version")
+        boot = lines[1].partition(" ")[2]
+        incarnation = lines[2].partition(" ")[2]
+        joined = [line.partition(" ")[2] for line in lines[3:]]
+        if not incarnation.isdigit() or not 0 < int(incarnation) <= MAX_INCARNATION:
+            raise self._broken("no incarnation in it")
+        current = boot == boot_id()
+        return Memory(
+            self.tag,
+            self.node,
+            int(incarnation),
+            current,
+            frozenset(joined) if current else frozenset(),
+        )
+
+    def _broken(self, why: str) -> MemoryFault:
+        return MemoryFault(
+            f"{self.path}: {why}: whether this boot has joined is not known; reboot the node,"
+            " or remove the file if it holds no unwritten data"
+        )
+
+    def _fault(self, error: OSError) -> MemoryFault:
+        return MemoryFault(
+            f"{self.path}: {error.strerror}: this boot's memory needs a writable state_dir"
+        )
+
+    def _make_directory(self) -> None:
+        try:
+            os.mkdir(self.directory, DIRECTORY_MODE)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise MemoryFault(
+                f"state_dir {self.directory}: {error.strerror}: give a writable directory"
+            ) from None
+        if not self._check_directory():
+            raise MemoryFault(f"state_dir {self.directory}: went away")
+
+    def _check_directory(self) -> bool:
+        """False if it is not there; MemoryFault if somebody else could write to it."""
+        try:
+            found = os.lstat(self.directory)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise MemoryFault(f"state_dir {self.directory}: {error.strerror}") from None
+        self._check_owner(found, self.directory, stat.S_ISDIR)
+        return True
+
+    @staticmethod
+    def _check_owner(found: os.stat_result, path: str, is_kind: Callable[[int], bool]) -> None:
+        if not is_kind(found.st_mode):
+            kind = "a directory" if is_kind is stat.S_ISDIR else "a file"
+            raise MemoryFault(f"{path}: {kind} is expected, not a link or anything else")
+        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
+            raise MemoryFault(
+                f"{path}: owner {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o}: it must"
+                f" belong to user {os.geteuid()} and be writable by nobody else"
+            )
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _sync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _remove_quietly(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass  # the first error is the one to tell
