@@ -51,16 +51,18 @@ def read_devices_file(path: str) -> list[str]:
 class Path:
     """One path: its name, and its transport while it is open.
 
-    ``vendor`` and ``product`` are empty until they are known.
+    ``nexus`` is what two names of one I_T nexus share; ``vendor`` and
+    ``product`` are empty until they are known.
     """
 
-    __slots__ = ("name", "transport", "vendor", "product")
+    __slots__ = ("name", "transport", "nexus", "vendor", "product")
 
     def __init__(
-        self, name: str, transport: Transport, vendor: str = "", product: str = ""
+        self, name: str, transport: Transport, nexus: str, vendor: str = "", product: str = ""
     ) -> None:
         self.name = name
         self.transport = transport
+        self.nexus = nexus
         self.vendor = vendor
         self.product = product
 
@@ -75,7 +77,8 @@ def open_path(name: str, local_name: str) -> Path:
         if name.startswith(MOCK_PREFIX):
             from .transport.mock import MockPath
 
-            return Path(name, MockPath(name[len(MOCK_PREFIX) :], local_name))
+            mock = MockPath(name[len(MOCK_PREFIX) :], local_name)
+            return Path(name, mock, f"{mock.file} {mock.nexus}")
         return _open_node(name)
     except DeviceError as error:
         error.where = f"device {name}"
@@ -96,14 +99,22 @@ def _open_node(name: str) -> Path:
             f"its path is {state or 'in no known state'}, not running, so it gets no command;"
             " bring the path back"
         )
-    return Path(name, SgIo(node), node.vendor, node.product)
+    return Path(name, SgIo(node), node.device, node.vendor, node.product)
 
 
 def group(identified: Iterable[tuple[str, Path]]) -> list[tuple[Unit, list[Path]]]:
-    """(identity, path) pairs to LUs with their paths, in the order of identities."""
+    """(identity, path) pairs to LUs with their paths, in the order of identities.
+
+    Two names of one I_T nexus, such as the block and the sg node of a disk,
+    are one path: they share one registration.
+    """
     found: dict[str, list[Path]] = {}
     for name, path in identified:
-        found.setdefault(name, []).append(path)
+        paths = found.setdefault(name, [])
+        if any(known.nexus == path.nexus for known in paths):
+            path.transport.close()
+        else:
+            paths.append(path)
     units = []
     for name, paths in sorted(found.items()):
         if len(paths) > MAX_PATHS_PER_UNIT:

@@ -161,8 +161,10 @@ def _sha256(data: bytes) -> bytes:
 def next_incarnation(seen: Iterable[int], remembered: int | None, now_unix_seconds: int) -> int:
     """A hybrid clock: above all that was seen or remembered, and not behind the clock.
 
-    ``seen`` are the incarnations of this node on any LU.  Grows when nothing is
-    remembered, when the clock stands still and when it goes back.
+    ``seen`` are the incarnations of this node on any LU.  Grows while anything
+    is seen or remembered, whatever the clock does.  Of a life that nobody
+    remembers and no LU bears any more only the clock tells: two such lives get
+    one incarnation if both began in the same second by this node's clock.
     """
     candidates = [1, now_unix_seconds - EPOCH_UNIX_SECONDS]
     candidates.extend(incarnation + 1 for incarnation in seen)

@@ -96,17 +96,19 @@ def supervise(
 
 def _be_worker(work: Callable[[Pipe], Answer], pipe: Pipe) -> None:
     """Never returns.  Whoever waits for our output must not wait for the worker."""
-    code = 1
     try:
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)
-        pipe.answer(work(pipe))
-        code = 0
+        try:
+            answer = work(pipe)
+        except Exception as defect:
+            answer = Answer(1, [], [f"internal error: {type(defect).__name__}: {defect}"])
+        pipe.answer(answer)
     except OSError:
         pass  # the supervisor is gone: nobody is left to tell
     finally:
-        os._exit(code)
+        os._exit(0)
 
 
 def _messages(reading: int, deadline: float) -> Iterator[tuple[Any, ...]]:

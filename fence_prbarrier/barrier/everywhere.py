@@ -95,12 +95,11 @@ def evict_everywhere(
     _check_each(units, looks, lambda found: rules.refuse_foreign_property(found, own.tag))
     _check_each(units, looks, lambda found: rules.require_member(found, own))
     # What this action may end: the lives that stood on any LU when it looked.
-    lives = [key for found in looks.values() for key in found.lives(own.tag, victim)]
-    ceiling = max((key.incarnation for key in lives), default=0)
+    named = frozenset(key for found in looks.values() for key in found.lives(own.tag, victim))
 
     def job(unit: Unit) -> Procedure[Eviction]:
         policy = resolve(drain, unit.vendor, unit.product)
-        return evict(own, victim, ceiling, policy, Route(unit.paths), looks[unit.name])
+        return evict(own, victim, named, policy, Route(unit.paths), looks[unit.name])
 
     done: dict[str, Eviction] = yield from _arbiter_first(units, job)
     return done

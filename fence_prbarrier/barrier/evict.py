@@ -57,9 +57,14 @@ class _Progress:
 
 
 def evict(
-    own: Key, victim: int, ceiling: int, drain: Drain, route: Route, first: Snapshot
+    own: Key,
+    victim: int,
+    named: frozenset[Key],
+    drain: Drain,
+    route: Route,
+    first: Snapshot,
 ) -> Procedure[Eviction]:
-    """End every life of node ``victim`` up to incarnation ``ceiling`` on one LU.
+    """End the ``named`` lives of node ``victim`` on one LU, and no other.
 
     ``first`` is a snapshot of this LU, old or new: if it is out of date, the
     target answers RESERVATION CONFLICT and the LU is read again.
@@ -68,12 +73,12 @@ def evict(
     for _ in range(MAX_ROUNDS):
         rules.refuse_foreign_property(snapshot, own.tag)
         rules.require_member(snapshot, own)
-        rules.refuse_newer_life(snapshot, own.tag, victim, ceiling)
+        rules.refuse_other_life(snapshot, own.tag, victim, named)
         trouble = yield from _remove(own, victim, route, snapshot, progress)
         if not trouble:
             guarantee = yield from _drain(drain, route, progress)
         after = yield from look(route, snapshot.full)
-        rules.refuse_newer_life(after, own.tag, victim, ceiling)
+        rules.refuse_other_life(after, own.tag, victim, named)
         if not trouble and not _lives_left(after, own, victim):
             rules.require_evicted(after, own, victim)
             return Eviction(tuple(sorted(progress.sent)), guarantee, after)

@@ -20,6 +20,8 @@ from ..scsi.command import (
 )
 from ..scsi.identity import Inquiry, name_of_unit, parse_designators, parse_inquiry
 from ..scsi.reply import (
+    KEY_BYTES,
+    LARGEST_FULL_STATUS_DESCRIPTOR_BYTES,
     Capabilities,
     Registration,
     Reservation,
@@ -27,6 +29,7 @@ from ..scsi.reply import (
     parse_read_full_status,
     parse_read_keys,
     parse_read_reservation,
+    require_room,
 )
 from .exchange import Route, Unsupported, failure, read, read_whole
 
@@ -85,7 +88,7 @@ def look(route: Route, full: bool = True) -> Procedure[Snapshot]:
     if full:
         try:
             generation, registrations = yield from read_whole(
-                route, read_full_status, parse_read_full_status, FIRST_ALLOCATION_BYTES
+                route, read_full_status, _whole_full_status, FIRST_ALLOCATION_BYTES
             )
         except (Unsupported, Truncated):
             # Unknown to the target, or too long for its 16-bit length field:
@@ -95,6 +98,18 @@ def look(route: Route, full: bool = True) -> Procedure[Snapshot]:
             reservation = _reservation_of(registrations)
             return Snapshot(generation, registrations, reservation, full=True)
     return (yield from _look_twice(route))
+
+
+def _whole_full_status(data: bytes, allocation_length: int) -> tuple[int, tuple[Registration, ...]]:
+    found = parse_read_full_status(data, allocation_length)
+    require_room("READ FULL STATUS", data, allocation_length, LARGEST_FULL_STATUS_DESCRIPTOR_BYTES)
+    return found
+
+
+def _whole_keys(data: bytes, allocation_length: int) -> tuple[int, tuple[Key, ...]]:
+    found = parse_read_keys(data, allocation_length)
+    require_room("READ KEYS", data, allocation_length, KEY_BYTES)
+    return found
 
 
 def _reservation_of(registrations: Iterable[Registration]) -> Reservation | None:
@@ -116,7 +131,7 @@ def _reservation_of(registrations: Iterable[Registration]) -> Reservation | None
 def _look_twice(route: Route) -> Procedure[Snapshot]:
     for _ in range(MAX_GENERATION_CHASES):
         generation, keys = yield from read_whole(
-            route, read_keys, parse_read_keys, FIRST_ALLOCATION_BYTES
+            route, read_keys, _whole_keys, FIRST_ALLOCATION_BYTES
         )
         again, reservation = yield from read_whole(
             route, read_reservation, parse_read_reservation, 24

@@ -47,10 +47,14 @@ def require_member(snapshot: Snapshot, own: Key) -> None:
     )
 
 
-def refuse_newer_life(snapshot: Snapshot, tag: int, victim: int, ceiling: int) -> None:
-    """An eviction names the incarnations it saw; a newer one is another life."""
+def refuse_other_life(snapshot: Snapshot, tag: int, victim: int, named: frozenset[Key]) -> None:
+    """An eviction names the lives it saw when it began; any other is not its to end.
+
+    By name, not by order: a node whose clock went back and who remembers
+    nothing may come back with a smaller incarnation.
+    """
     for key in snapshot.lives(tag, victim):
-        if key.incarnation > ceiling:
+        if key not in named:
             raise Rejoined(
                 f"node {victim} has rejoined meanwhile as {key}: not evicted; evict it again"
                 " if that life is to end too"

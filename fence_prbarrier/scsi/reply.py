@@ -13,6 +13,7 @@ from . import spc
 from .transport_id import describe_transport_id
 
 HEADER_BYTES = 8
+KEY_BYTES = 8
 FULL_STATUS_DESCRIPTOR_BYTES = 24
 # The longest TransportID is an iSCSI one: 4 bytes of header, a name of 223
 # bytes, ",i,0x", twelve digits, NUL, padding (RFC 7143 4.2.7.1, SPC-4 7.6.4.5).
@@ -103,6 +104,20 @@ def _body(name: str, data: bytes, allocation_length: int) -> tuple[int, bytes]:
     return generation, data[HEADER_BYTES:needed]
 
 
+def require_room(name: str, data: bytes, allocation_length: int, entry_bytes: int) -> None:
+    """Truncated where one more entry would not have fitted the buffer.
+
+    Such a list is not believed to be whole: Linux LIO 6.1 leaves out of READ
+    FULL STATUS what does not fit, older ones did so in READ KEYS, and both
+    declare the length of what they kept.
+    """
+    used = HEADER_BYTES + int.from_bytes(data[4:8], "big")
+    if allocation_length - used < entry_bytes:
+        raise Truncated(
+            f"{name}: {used} bytes nearly fill {allocation_length}", 2 * allocation_length
+        )
+
+
 def parse_read_keys(data: bytes, allocation_length: int) -> tuple[int, tuple[Key, ...]]:
     """(PRGENERATION, the key of each registered nexus).  SPC-4 6.15.2, table 210."""
     generation, body = _body("READ KEYS", data, allocation_length)
@@ -163,18 +178,9 @@ def parse_capabilities(data: bytes, allocation_length: int) -> Capabilities:
 def parse_read_full_status(
     data: bytes, allocation_length: int
 ) -> tuple[int, tuple[Registration, ...]]:
-    """(PRGENERATION, every registration).  SPC-4 6.15.5, tables 218 and 219.
-
-    A list that ends within one largest descriptor of the buffer's end is not
-    believed: Linux LIO 6.1 leaves out the first descriptor that does not fit
-    and all after it, and declares the length of what it kept.
-    """
+    """(PRGENERATION, every registration).  SPC-4 6.15.5, tables 218 and 219."""
     name = "READ FULL STATUS"
     generation, body = _body(name, data, allocation_length)
-    used = HEADER_BYTES + len(body)
-    if allocation_length - used < LARGEST_FULL_STATUS_DESCRIPTOR_BYTES:
-        needed = max(2 * allocation_length, used + LARGEST_FULL_STATUS_DESCRIPTOR_BYTES)
-        raise Truncated(f"{name}: {used} bytes nearly fill {allocation_length}", needed)
     registrations = []
     offset = 0
     while offset < len(body):

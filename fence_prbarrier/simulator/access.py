@@ -1,4 +1,4 @@
-"""Who may do what under a persistent reservation: SPC-4 5.12.1 tables 65 and 66, SBC-3 table 13."""
+"""Who may do what under a persistent reservation: SPC-4 5.7.1, tables 45 and 46; SBC-3."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """The numbers on the wire, each with its clause.
 
-Clauses are those of SPC-4 r37, SBC-3 r36 and SAM-5 r21 unless stated otherwise.
+Throughout this package clauses are those of SPC-4 r37, SBC-3 r36 and SAM-5 r21, but for the
+model of persistent reservations: 5.7.x is SPC-4 r17, the revision that Linux cites, too (in r37
+it is 5.12.x, with the parts of 5.7.11 one level deeper).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ HOST_NO_CONNECT = 0x01
 HOST_TIME_OUT = 0x03
 HOST_TRANSPORT_DISRUPTED = 0x0E
 
-# --- Operation codes, SPC-4 annex F ------------------------------------------------------------
+# --- Operation codes, SPC-4 ----------------------------------------------------------------
 TEST_UNIT_READY = 0x00
 REQUEST_SENSE = 0x03
 INQUIRY = 0x12
@@ -83,12 +85,12 @@ REGISTRANTS_ONLY_TYPES = frozenset(
 ALL_REGISTRANTS_TYPES = frozenset(
     (WRITE_EXCLUSIVE_ALL_REGISTRANTS, EXCLUSIVE_ACCESS_ALL_REGISTRANTS)
 )
-# The types under which a nexus without the right to access may still read, 5.12.1 table 64.
+# The types under which a nexus without the right to access may still read, 5.7.1 table 45.
 WRITE_EXCLUSIVE_TYPES = frozenset(
     (WRITE_EXCLUSIVE, WRITE_EXCLUSIVE_REGISTRANTS_ONLY, WRITE_EXCLUSIVE_ALL_REGISTRANTS)
 )
 
-# --- Sense keys, 4.5.6, and (key, asc, ascq) triples, annex F.2 ---------------------------------
+# --- Sense keys, 4.5.6, and (key, asc, ascq) triples ---------------------------------
 NO_SENSE = 0x0
 NOT_READY = 0x2
 ILLEGAL_REQUEST = 0x5

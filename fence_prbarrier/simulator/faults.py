@@ -58,13 +58,13 @@ class Fault:
     """One fault; the text form is the module's docstring."""
 
     __slots__ = (
-        "action",
-        "initiator",
-        "isid",
         "kind",
         "numbers",
-        "opcode",
+        "initiator",
+        "isid",
         "port",
+        "opcode",
+        "action",
         "skip",
         "times",
     )
@@ -188,7 +188,7 @@ def _delay(unit: LogicalUnit, fault: Fault, call: Call) -> Response:
 class Kind:
     """How many numbers a kind takes, how they are written, and what it does."""
 
-    __slots__ = ("checks", "effect", "fewest", "form", "limit", "most")
+    __slots__ = ("effect", "fewest", "most", "form", "limit", "checks")
 
     def __init__(
         self,

@@ -95,7 +95,7 @@ def _write(medium: Medium, cdb: bytes, data_out: bytes) -> bytes:
 def _write_same(medium: Medium, cdb: bytes, data_out: bytes) -> bytes:
     _refuse(cdb, PROTECT_MASK | WRITE_SAME_MASK)
     lba, count = _extent(medium, cdb, MAX_TRANSFER_BLOCKS)
-    # Zero blocks would mean "to the end"; WSNZ is set here, SBC-3 5.46.
+    # Zero blocks would mean "to the end"; WSNZ is set here, SBC-3 WRITE SAME.
     if not count:
         raise CheckCondition(INVALID_FIELD_IN_CDB)
     if len(data_out) < BLOCK_BYTES:

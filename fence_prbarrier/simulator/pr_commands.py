@@ -34,20 +34,20 @@ RESERVED_PARAMETER_BITS = 0xF2
 ATP_C = 0x04
 PTPL_C = 0x01
 PTPL_A = 0x01
-# PERSISTENT RESERVATION TYPE MASK, table 211: WR_EX_AR, EX_AC_RO, WR_EX_RO, EX_AC, WR_EX and in
+# PERSISTENT RESERVATION TYPE MASK, 6.15.4: WR_EX_AR, EX_AC_RO, WR_EX_RO, EX_AC, WR_EX and in
 # the second byte EX_AC_AR.
 TYPE_MASK = bytes((0xEA, 0x01))
 
 R_HOLDER = 0x01
 ALL_TG_PT_STATUS = 0x02
-ISCSI_WITH_ISID = 0x45  # FORMAT CODE 01b, PROTOCOL IDENTIFIER 5h, 7.6.4.6
+ISCSI_WITH_ISID = 0x45  # FORMAT CODE 01b, PROTOCOL IDENTIFIER 5h, 7.6.4
 MINIMUM_ISCSI_NAME_BYTES = 20
 
 
 class Abilities:
     """What this unit offers: REPORT CAPABILITIES says it and REGISTER honours it."""
 
-    __slots__ = ("all_tg_pt", "aptpl")
+    __slots__ = ("aptpl", "all_tg_pt")
 
     def __init__(self, aptpl: bool, all_tg_pt: bool) -> None:
         self.aptpl = aptpl
@@ -90,7 +90,7 @@ def reserve_out(
         raise CheckCondition(profile.bad_length)
     if profile.checks_reserved_bits and (flags & RESERVED_PARAMETER_BITS or data_out[21]):
         raise CheckCondition(profile.bad_parameter_bit)
-    # ALL_TG_PT and APTPL mean something to the registering service actions only, table 215.
+    # ALL_TG_PT and APTPL mean something to the registering service actions only, 6.16.3.
     if action in REGISTERING:
         if flags & ALL_TG_PT and not abilities.all_tg_pt:
             raise CheckCondition(profile.bad_parameter_bit)
@@ -191,7 +191,7 @@ def _full_status_descriptor(state: Reservations, registration: Registration) -> 
 
 
 def iscsi_transport_id(nexus: Nexus) -> bytes:
-    """7.6.4.6: name, `,i,0x`, ISID in hex; NUL terminated, padded to a multiple of four."""
+    """7.6.4: name, `,i,0x`, ISID in hex; NUL terminated, padded to a multiple of four."""
     name = f"{nexus.initiator},i,0x{nexus.isid}".encode("ascii") + b"\0"
     name += bytes(-len(name) % 4)
     name = name.ljust(MINIMUM_ISCSI_NAME_BYTES, b"\0")

@@ -1,8 +1,7 @@
 """What kinds of target there are: the standard, and named deviations from it.
 
-A profile is a class without methods. `Spec` holds what the standard says (clauses are SPC-4
-r37's unless stated otherwise); each other profile states only where it departs, and where that
-was read or seen:
+A profile is a class without methods. `Spec` holds what the standard says; each other profile
+states only where it departs, and where that was read or seen:
 
 [lio]    Linux drivers/target/target_core_pr.c and target_core_transport.c, as of Linux 6.1, and
          LIO 6.1 over iSCSI when asked.
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import ClassVar
 
-# How a command fares under a reservation (5.12.1): allowed for all, as a read, or as a write.
+# How a command fares under a reservation (5.7.1): allowed for all, as a read, or as a write.
 ALWAYS = "always"
 AS_READ = "read"
 AS_WRITE = "write"
@@ -78,10 +77,10 @@ class Spec:
     bad_scope: ClassVar[tuple[int, int, int]] = INVALID_FIELD_IN_CDB
 
     # --- Order ---
-    # SAM-3 5.3.3: RESERVATION CONFLICT goes before a unit attention, which stays pending.
+    # SAM-3 5.3.2: RESERVATION CONFLICT goes before a unit attention, which stays pending.
     attention_before_conflict: ClassVar[bool] = False
 
-    # --- Access, 5.12.1: operation codes that fare otherwise than access.py says ---
+    # --- Access, 5.7.1: operation codes that fare otherwise than access.py says ---
     access: ClassVar[Mapping[int, str]] = {}
 
     # --- PERSISTENT RESERVE OUT, 5.12 and 6.16 ---
@@ -92,11 +91,11 @@ class Spec:
     # A change to a registration made with ALL_TG_PT must bear ALL_TG_PT.
     all_tg_pt_sticks: ClassVar[bool] = False
     reserve_ignores_key: ClassVar[bool] = False
-    # RELEASE from who does not hold is GOOD, 5.12.11.2; here even with a wrong key.
+    # RELEASE from who does not hold is GOOD, 5.7.11.2; here even with a wrong key.
     release_ignores_key_of_others: ClassVar[bool] = False
-    # RELEASE with another scope or type, 5.12.11.2. None: a conflict.
+    # RELEASE with another scope or type, 5.7.11.2. None: a conflict.
     release_of_other_type: ClassVar[tuple[int, int, int] | None] = INVALID_RELEASE
-    # RELEASE under which types establishes RESERVATIONS RELEASED, 5.12.11.2.
+    # RELEASE under which types establishes RESERVATIONS RELEASED, 5.7.11.2.
     released_attention_types: ClassVar[frozenset[int]] = frozenset(
         (
             WRITE_EXCLUSIVE_REGISTRANTS_ONLY,
@@ -106,7 +105,7 @@ class Spec:
         )
     )
     clear_stops_aptpl: ClassVar[bool] = False
-    # PREEMPT that only removes registrations ignores SCOPE and TYPE, 5.12.11.4.4.
+    # PREEMPT that only removes registrations ignores SCOPE and TYPE, 5.7.11.4.4.
     preempt_always_checks_type: ClassVar[bool] = False
     # PREEMPT of one's own key where one does not hold removes one's own registration, too.
     preempt_spares_caller: ClassVar[bool] = False
@@ -125,7 +124,7 @@ class Spec:
     # Allocation lengths below which a service action answers 24h/00h. 4.2.5.6: none.
     minimum_lengths: ClassVar[Mapping[int, int]] = {}
     refuses_short_reservation: ClassVar[bool] = False
-    # 6.15.2.2, 6.15.5: ADDITIONAL LENGTH is not altered by the allocation length.
+    # 6.15.2, 6.15.5: ADDITIONAL LENGTH is not altered by the allocation length.
     short_key_list: ClassVar[bool] = False
     short_full_status: ClassVar[bool] = False
 
@@ -171,7 +170,8 @@ class Lio(Spec):
     # [lio] core_scsi3_pro_preempt calls core_tmr_lun_reset only where the given key is the
     # holder's; target_check_cdb_and_preempt then compares the removed keys with the key of the
     # *holder* that target_scsi3_pr_reservation_check stamped on each task. Seen: where a
-    # survivor holds, the victim's write completes after GOOD.
+    # survivor holds, the victim's write completes after GOOD. (Later kernels reset in the other
+    # branch, too, but by the same stamp.)
     abort = ABORT_STAMPED
     # [lio] core_scsi3_pri_report_capabilities: CRH, SIP_C; TMV, ALLOW COMMANDS 001b. SIP_C
     # stands here because LIO reports it; SPEC_I_PT is not simulated and answers 26h/00h.

@@ -1,15 +1,15 @@
 """Persistent reservations: the registrations, the reservation, and the seven service actions.
 
 Pure state. A service action returns an Effect: which unit attentions it establishes and whose
-tasks it aborts; the logical unit carries that out. Clauses are SPC-4 r37's. Choices made where
-the standard leaves room:
+tasks it aborts; the logical unit carries that out. Choices made where the standard
+leaves room:
 
-- REGISTER with both keys zero from an unregistered I_T nexus "does nothing" (table 70):
+- REGISTER with both keys zero from an unregistered I_T nexus "does nothing" (table 47):
   PRGENERATION does not count it and its APTPL bit is not taken.
 - A registration made with ALL_TG_PT is one registration that every I_T nexus of its initiator
   port shares; changing or removing it through any of them changes it for all.
 - PREEMPT under an all-registrants reservation with a key that is also the preemptor's own
-  removes the preemptor's registration, too (5.12.11.4.4 excepts nobody).
+  removes the preemptor's registration, too (5.7.11.4.4 excepts nobody).
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from .values import CheckCondition, Conflict, Nexus, SimulatorError
 
 TYPE_CHECKING = False
 
-GENERATION_LIMIT = 1 << 32  # PRGENERATION wraps, 6.15.2.2
+GENERATION_LIMIT = 1 << 32  # PRGENERATION wraps, 6.15.2
 
 
 class Registration:
     """One registered I_T nexus, or with ALL_TG_PT all those of one initiator port."""
 
-    __slots__ = ("all_tg_pt", "key", "nexus")
+    __slots__ = ("nexus", "key", "all_tg_pt")
 
     def __init__(self, nexus: Nexus, key: int, all_tg_pt: bool) -> None:
         self.nexus = nexus
@@ -55,7 +55,7 @@ class Registration:
 class Request:
     """The fields of one PERSISTENT RESERVE OUT command, 6.16.2 and 6.16.3."""
 
-    __slots__ = ("action", "action_key", "all_tg_pt", "aptpl", "key", "nexus", "scope", "type")
+    __slots__ = ("nexus", "action", "scope", "type", "key", "action_key", "all_tg_pt", "aptpl")
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Request:
 class Effect:
     """What a service action does outside the reservation state."""
 
-    __slots__ = ("abort_of", "abort_stamped", "attentions")
+    __slots__ = ("attentions", "abort_of", "abort_stamped")
 
     def __init__(self) -> None:
         self.attentions: list[tuple[Registration, tuple[int, int]]] = []
@@ -93,7 +93,7 @@ class Effect:
 class Reservations:
     """The state, and what each service action does to it."""
 
-    __slots__ = ("aptpl", "generation", "holder", "limit", "profile", "registrations", "type")
+    __slots__ = ("profile", "limit", "registrations", "type", "holder", "generation", "aptpl")
 
     def __init__(self, profile: type[Spec], limit: int) -> None:
         self.profile = profile
@@ -113,7 +113,7 @@ class Reservations:
         return None
 
     def holds(self, registration: Registration | None) -> bool:
-        """Whether this registration is a persistent reservation holder, 5.12.10."""
+        """Whether this registration is a persistent reservation holder, 5.7.10."""
         if registration is None or not self.type:
             return False
         return self.type in ALL_REGISTRANTS_TYPES or registration is self.holder
@@ -125,7 +125,7 @@ class Reservations:
     # --- Service actions ---
 
     def register(self, request: Request) -> Effect:
-        """REGISTER and REGISTER AND IGNORE EXISTING KEY, 5.12.7 tables 70 and 71."""
+        """REGISTER and REGISTER AND IGNORE EXISTING KEY, 5.7.7 tables 47 and 48."""
         ignore = request.action == REGISTER_AND_IGNORE_EXISTING_KEY
         own = self.of(request.nexus)
         affected = [own] if own else []
@@ -156,7 +156,7 @@ class Reservations:
         return effect
 
     def reserve(self, request: Request) -> Effect:
-        """RESERVE, 5.12.9."""
+        """RESERVE, 5.7.9."""
         self._check_type(request)
         own = self._registered(request, check_key=not self.profile.reserve_ignores_key)
         if self.type:
@@ -167,7 +167,7 @@ class Reservations:
         return Effect()
 
     def release(self, request: Request) -> Effect:
-        """RELEASE, 5.12.11.2."""
+        """RELEASE, 5.7.11.2."""
         late = self.profile.release_ignores_key_of_others
         own = self._registered(request, check_key=not late)
         effect = Effect()
@@ -185,7 +185,7 @@ class Reservations:
         return effect
 
     def clear(self, request: Request) -> Effect:
-        """CLEAR, 5.12.11.6."""
+        """CLEAR, 5.7.11.6."""
         own = self._registered(request)
         effect = Effect()
         self._attend_others(effect, own, RESERVATIONS_PREEMPTED)
@@ -197,7 +197,7 @@ class Reservations:
         return effect
 
     def preempt(self, request: Request) -> Effect:
-        """PREEMPT and PREEMPT AND ABORT, 5.12.11.4 and 5.12.11.5."""
+        """PREEMPT and PREEMPT AND ABORT, 5.7.11.4 and 5.7.11.5."""
         if self.profile.preempt_always_checks_type:
             self._check_type(request)
         own = self._registered(request)
@@ -235,7 +235,7 @@ class Reservations:
         self.holder = holder
 
     def power_cycle(self) -> None:
-        """5.12.5: what the last APTPL bit says; PRGENERATION starts again, 6.15.2.2."""
+        """5.7.5: what the last APTPL bit says; PRGENERATION starts again, 6.15.2."""
         self.generation = 0
         if not self.aptpl:
             self.registrations = []
@@ -247,7 +247,7 @@ class Reservations:
         self.generation = (self.generation + 1) % GENERATION_LIMIT
 
     def _registered(self, request: Request, check_key: bool = True) -> Registration:
-        """The caller's registration, with the key that it gives; else a conflict, 5.12.1."""
+        """The caller's registration, with the key that it gives; else a conflict, 5.7.1."""
         own = self.of(request.nexus)
         if own is None:
             if not self.type and request.action in self.profile.not_ready_unregistered:
@@ -273,7 +273,7 @@ class Reservations:
         self.registrations.append(added)
 
     def _change(self, own: Registration, request: Request, merged: list[Registration]) -> None:
-        """A new key in place: a holder stays holder, 5.12.10."""
+        """A new key in place: a holder stays holder, 5.7.10."""
         own.key = request.action_key
         own.all_tg_pt = own.all_tg_pt or request.all_tg_pt
         if self.holder in merged:
@@ -283,7 +283,7 @@ class Reservations:
         ]
 
     def _unregister(self, gone: list[Registration]) -> Effect:
-        """5.12.11.3: who holds releases; the others hear of it under registrants only."""
+        """5.7.11.3: who holds releases; the others hear of it under registrants only."""
         effect = Effect()
         self.registrations = [each for each in self.registrations if each not in gone]
         if self.holder in gone and self.type not in ALL_REGISTRANTS_TYPES:
@@ -314,7 +314,7 @@ class Reservations:
     def _plan_abort(
         self, effect: Effect, own: Registration, victims: list[Registration], of_holder: bool
     ) -> None:
-        """5.12.11.5: the tasks of every I_T nexus registered with the key, the caller's, too."""
+        """5.7.11.5: the tasks of every I_T nexus registered with the key, the caller's, too."""
         if self.profile.abort == ABORT_PREEMPTED:
             effect.abort_of = list(victims)
         elif self.profile.abort != ABORT_NONE and of_holder:
@@ -323,7 +323,7 @@ class Reservations:
     def _take_over(
         self, effect: Effect, own: Registration, victims: list[Registration], kind: int
     ) -> None:
-        """5.12.11.4.3: the reservation passes to the caller, whose registration stays."""
+        """5.7.11.4.3: the reservation passes to the caller, whose registration stays."""
         lost = [each for each in victims if each is not own]
         self.registrations = [each for each in self.registrations if each not in lost]
         for each in lost:
@@ -335,7 +335,7 @@ class Reservations:
     def _remove_registrations(
         self, effect: Effect, own: Registration, victims: list[Registration]
     ) -> None:
-        """5.12.11.4.4: only registrations go; SCOPE and TYPE mean nothing."""
+        """5.7.11.4.4: only registrations go; SCOPE and TYPE mean nothing."""
         if self.type in ALL_REGISTRANTS_TYPES:
             spare = self.profile.preempt_spares_caller_all_registrants
         else:

@@ -185,7 +185,7 @@ HEADER_LINES = 1 + len(HEADER)
 class _Reader:
     """The unit as far as it has been read."""
 
-    __slots__ = ("nexuses", "unit")
+    __slots__ = ("unit", "nexuses")
 
     def __init__(self, lines: list[str]) -> None:
         header: dict[str, str] = {}
@@ -195,18 +195,25 @@ class _Reader:
             if found != name or not value:
                 raise SimulatorError(f"line {number}: {name!r} expected")
             header[name] = value
+
+        def value_of(name: str, limit: int) -> int:
+            try:
+                return _number(header[name], limit)
+            except SimulatorError as error:
+                raise SimulatorError(f"{name}: {error}") from None
+
         self.unit = LogicalUnit(
             header["profile"],
             header["serial"],
-            _number(header["blocks"], MAX_NUMBER),
-            descriptor_sense=_flag(header["descriptor-sense"]),
-            aptpl=_flag(header["can-aptpl"]),
-            all_tg_pt=_flag(header["can-all-tg-pt"]),
-            max_registrations=_number(header["max-registrations"], MAX_REGISTRATIONS),
+            value_of("blocks", MAX_NUMBER),
+            descriptor_sense=bool(value_of("descriptor-sense", 1)),
+            aptpl=bool(value_of("can-aptpl", 1)),
+            all_tg_pt=bool(value_of("can-all-tg-pt", 1)),
+            max_registrations=value_of("max-registrations", MAX_REGISTRATIONS),
         )
-        self.unit.reservations.generation = _number(header["generation"], GENERATION_LIMIT - 1)
-        self.unit.reservations.aptpl = _flag(header["aptpl"])
-        self.unit.next_tag = _number(header["next-tag"], MAX_NUMBER)
+        self.unit.reservations.generation = value_of("generation", GENERATION_LIMIT - 1)
+        self.unit.reservations.aptpl = bool(value_of("aptpl", 1))
+        self.unit.next_tag = value_of("next-tag", MAX_NUMBER)
         self.nexuses: list[Nexus] = []
 
     def nexus(self, text: str) -> Nexus:

@@ -3,7 +3,7 @@
 Rules kept here (the rest is in the modules that it dispatches to):
 
 - Order: a fault that is aimed at the command; RESERVATION CONFLICT by the reservation that
-  stands (SAM-3 5.3.3 gives it precedence); a pending unit attention; the command itself. So a
+  stands (SAM-3 5.3.2 gives it precedence); a pending unit attention; the command itself. So a
   conflict that the command finds itself, a wrong reservation key for instance, comes after a
   unit attention. The `lio` profile reports the unit attention first of all.
 - Unit attentions queue for each I_T nexus and are reported once each, in order; one that is
@@ -63,7 +63,7 @@ NOT_BLOCKED_BY_ATTENTION = frozenset((INQUIRY, REPORT_LUNS, REQUEST_SENSE))
 class Task:
     """A command in flight: accepted, its effect on the medium still to come."""
 
-    __slots__ = ("call", "holder_key", "tag", "verdict")
+    __slots__ = ("tag", "call", "holder_key", "verdict")
 
     def __init__(self, tag: int, call: Call, holder_key: int, verdict: Response | None) -> None:
         self.tag = tag
@@ -79,16 +79,16 @@ class LogicalUnit:
     """One direct-access logical unit with persistent reservations."""
 
     __slots__ = (
-        "abilities",
-        "attentions",
-        "descriptor_sense",
-        "faults",
-        "medium",
-        "next_tag",
         "profile",
-        "reservations",
         "serial",
+        "descriptor_sense",
+        "abilities",
+        "reservations",
+        "medium",
+        "attentions",
         "tasks",
+        "next_tag",
+        "faults",
     )
 
     def __init__(
@@ -186,7 +186,7 @@ class LogicalUnit:
         return self._strike_or_run(Call(nexus))
 
     def power_cycle(self) -> None:
-        """Loss of power: SPC-4 5.12.5 says what persists; PRGENERATION never does."""
+        """Loss of power: SPC-4 5.7.5 says what persists; PRGENERATION never does."""
         self.reservations.power_cycle()
         self.tasks = {}
         for nexus in self.attentions:

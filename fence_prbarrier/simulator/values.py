@@ -72,7 +72,7 @@ class Response:
     mean nothing. Only the fault model sets `host_status` and `delay_ms`.
     """
 
-    __slots__ = ("data", "delay_ms", "host_status", "sense", "status")
+    __slots__ = ("status", "sense", "data", "host_status", "delay_ms")
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ MAX_CDB_BYTES = 260
 class Call:
     """One command, or with an empty CDB one LOGICAL UNIT RESET, on its way into the unit."""
 
-    __slots__ = ("action", "cdb", "data_in_length", "data_out", "nexus", "opcode")
+    __slots__ = ("nexus", "cdb", "data_out", "data_in_length", "opcode", "action")
 
     def __init__(
         self, nexus: Nexus, cdb: bytes = b"", data_out: bytes = b"", data_in_length: int = 0

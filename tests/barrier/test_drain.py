@@ -1,0 +1,124 @@
+"""Rule 9: nothing of the victim is on its way once an eviction has succeeded."""
+
+from __future__ import annotations
+
+import pytest
+
+from fence_prbarrier.barrier.drain import check_policy, resolve
+from fence_prbarrier.errors import CommandFailed, InvalidInput
+from fence_prbarrier.simulator.faults import Fault
+
+from .world import WRITE_10_ONE_BLOCK, World
+
+FIRST = "naa.60000"
+
+
+def _in_flight(profile: str, victim: int) -> World:
+    """Three members; a write of ``victim`` has been accepted and is still to take effect."""
+    world = World(profile)
+    for node in (1, 2, 3):
+        world.join(node)
+        world.can_write(node, FIRST)  # takes pending unit attentions away
+    world.units[FIRST].submit(world.nexus(victim), WRITE_10_ONE_BLOCK, b"late" * 128)
+    world.sent.clear()
+    return world
+
+
+def _arrives_late(world: World) -> bool:
+    """Let everything that is in the LU finish; whether the late write took effect."""
+    unit = world.units[FIRST]
+    done = [unit.complete(tag) for tag in list(unit.tasks)]
+    return any(answer is not None and answer.status == 0 for answer in done)
+
+
+# profile, drain, victim (1 holds the reservation), does the write arrive after success?
+TABLE = [
+    ("spec", "auto", 1, False),
+    ("spec", "auto", 2, False),
+    ("spec", "target", 2, False),
+    ("lio", "auto", 1, False),
+    ("lio", "auto", 2, False),
+    ("lio", "reset", 2, False),
+    ("lio", "target", 1, False),
+    # The hole of this target, as evidence that the test can see one:
+    ("lio", "target", 2, True),
+    ("lio", "wait:3", 2, True),  # time does not pass in the simulator
+]
+
+
+@pytest.mark.parametrize("profile, drain, victim, late", TABLE)
+def test_in_flight_write(profile: str, drain: str, victim: int, late: bool) -> None:
+    world = _in_flight(profile, victim)
+    world.evict(3, victim, drain)
+    assert _arrives_late(world) is late
+
+
+def test_auto_resets_where_the_kind_of_target_needs_it() -> None:
+    for profile, resets in (("spec", 0), ("lio", 1)):
+        world = _in_flight(profile, 2)
+        done = world.evict(3, 2)
+        assert [name for _, _, name in world.sent].count("LOGICAL UNIT RESET") == resets
+        assert ("reset" in done[FIRST].guarantee) is bool(resets)
+
+
+def test_auto_resets_where_no_abort_was_seen_to_end() -> None:
+    """The key was gone already: whoever removed it may not have lived to see the abort end."""
+    world = _in_flight("spec", 2)
+    world.evict(3, 2)
+    done = world.evict(1, 2)
+    assert done[FIRST].evicted == ()
+    assert [name for _, _, name in world.sent].count("LOGICAL UNIT RESET") == 1
+
+
+def test_lost_answer_of_preempt_and_abort() -> None:
+    """auto makes sure by a reset; target cannot, and says so."""
+    for drain in ("auto", "target"):
+        world = _in_flight("spec", 2)
+        fault = Fault("lost-reply")
+        fault.opcode, fault.action = 0x5F, 0x05
+        world.units[FIRST].add_fault(fault)
+        if drain == "auto":
+            assert "reset" in world.evict(3, 2, drain)[FIRST].guarantee
+        else:
+            with pytest.raises(CommandFailed, match="never seen to end"):
+                world.evict(3, 2, drain)
+
+
+def test_reset_that_fails_fails_the_eviction() -> None:
+    world = _in_flight("lio", 2)
+
+    def cut(name: str, command: str) -> None:
+        if command == "LOGICAL UNIT RESET":
+            world.units[name].add_fault(Fault("dead-path"))
+
+    with pytest.raises(CommandFailed, match="LOGICAL UNIT RESET failed"):
+        world.finish(world.evicting(3, 2), cut)
+
+
+def test_the_reading_that_counts_is_taken_after_the_reset() -> None:
+    """Rule 1: after the last command."""
+    world = _in_flight("lio", 2)
+    world.evict(3, 2)
+    names = [name for _, _, name in world.sent]
+    assert names.index("LOGICAL UNIT RESET") > names.index("PREEMPT AND ABORT")
+    assert names[-1] == "READ FULL STATUS"
+
+
+@pytest.mark.parametrize("text", ["auto", "target", "reset", "wait:1", "wait:3600"])
+def test_policies(text: str) -> None:
+    assert check_policy(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Auto", "wait", "wait:", "wait:0", "wait:3601", "wait:-1", "wait:1.5", "wait:x"]
+)
+def test_bad_policies(text: str) -> None:
+    with pytest.raises(InvalidInput, match="expected auto, target, reset, or wait:SECONDS"):
+        check_policy(text)
+
+
+def test_quirk_table_is_by_vendor() -> None:
+    assert resolve("auto", "LIO-ORG", "disk0").always
+    assert not resolve("auto", "LIO", "disk0").always
+    assert not resolve("target", "LIO-ORG", "disk0").always
+    assert resolve("wait:7", "LIO-ORG", "x").wait_seconds == 7
