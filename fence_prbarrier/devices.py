@@ -44,6 +44,8 @@ def read_devices_file(path: str) -> list[str]:
         text = raw.decode()
     except UnicodeDecodeError:
         raise InvalidInput(f"devices_file {path}: not UTF-8 text") from None
+    if "\0" in text:
+        raise InvalidInput(f"devices_file {path}: a NUL byte in it; expected one device a line")
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return parse_devices(" ".join(lines))
 

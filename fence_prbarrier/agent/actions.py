@@ -6,6 +6,7 @@ import os
 import time
 
 from ..barrier import rules
+from ..barrier.drain import check_policy
 from ..barrier.everywhere import Each, evict_everywhere, inspect_everywhere, join_everywhere
 from ..barrier.exchange import Route
 from ..barrier.inspect import capabilities
@@ -271,7 +272,8 @@ def _tell_oddities(unit: Unit, found: Snapshot, cluster: Cluster, dispatcher: Di
 
 def _validate(task: Task, dispatcher: Dispatcher) -> Answer:
     """Every device answers, can bear the barrier, and is nobody else's; silent if so."""
-    task.cluster.local_number(task.local_name)
+    task.store()
+    check_policy(task.options["drain"])
     units = _discover(task, dispatcher)
     looks = dispatcher.run(inspect_everywhere(units))
     able = dispatcher.run(_ask_capabilities(units))

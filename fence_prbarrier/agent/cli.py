@@ -23,8 +23,6 @@ from .parameters import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable
-
     from ..supervisor import Answer, Pipe
 
 MAX_STDIN_BYTES = 1 << 20
@@ -207,8 +205,14 @@ def _describe(action: str) -> list[str]:
 
 def _print(lines: list[str]) -> int:
     """Lines on stdout.  Output that is lost is a failure: somebody was to read it."""
-    write: Callable[[str], int] = sys.stdout.write
-    for line in lines:
-        write(line + "\n")
-    sys.stdout.flush()
+    if not lines:
+        return 0
+    if sys.stdout is None:
+        raise InvalidInput("standard output is closed: the answer cannot be told")
+    try:
+        sys.stdout.write("".join(line + "\n" for line in lines))
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = None  # else Python tries again at its end, and exits with 120
+        raise
     return 0

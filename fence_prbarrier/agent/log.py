@@ -58,6 +58,8 @@ class Log:
 
 def say(text: str) -> None:
     """One line on stderr; a closed stderr changes no outcome."""
+    if sys.stderr is None:
+        return
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()

@@ -65,6 +65,9 @@ class SgIo:
         try:
             # Non-blocking: an open must not wait for a device in error recovery.
             self._descriptor = os.open(node.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            # SG_SCSI_RESET on a non-blocking descriptor fails with EAGAIN while
+            # another reset of the same session runs, which may take seconds.
+            os.set_blocking(self._descriptor, True)
             opened = os.fstat(self._descriptor).st_rdev
         except OSError as error:
             self.close()

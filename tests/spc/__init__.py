@@ -1,0 +1,1 @@
+"""SPC as the simulator reads it: one test per statement, with the bytes typed by hand."""
