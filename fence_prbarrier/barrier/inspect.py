@@ -101,15 +101,15 @@ def look(route: Route, full: bool = True) -> Procedure[Snapshot]:
 
 
 def _whole_full_status(data: bytes, allocation_length: int) -> tuple[int, tuple[Registration, ...]]:
-    found = parse_read_full_status(data, allocation_length)
-    require_room("READ FULL STATUS", data, allocation_length, LARGEST_FULL_STATUS_DESCRIPTOR_BYTES)
-    return found
+    # Before parsing: LIO may also declare a last descriptor that it has cut.
+    name, entry_bytes = "READ FULL STATUS", LARGEST_FULL_STATUS_DESCRIPTOR_BYTES
+    require_room(name, data, allocation_length, entry_bytes)
+    return parse_read_full_status(data, allocation_length)
 
 
 def _whole_keys(data: bytes, allocation_length: int) -> tuple[int, tuple[Key, ...]]:
-    found = parse_read_keys(data, allocation_length)
     require_room("READ KEYS", data, allocation_length, KEY_BYTES)
-    return found
+    return parse_read_keys(data, allocation_length)
 
 
 def _reservation_of(registrations: Iterable[Registration]) -> Reservation | None:

@@ -111,6 +111,8 @@ def require_room(name: str, data: bytes, allocation_length: int, entry_bytes: in
     FULL STATUS what does not fit, older ones did so in READ KEYS, and both
     declare the length of what they kept.
     """
+    if len(data) < HEADER_BYTES:
+        return  # too short to declare anything; the parser refuses it
     used = HEADER_BYTES + int.from_bytes(data[4:8], "big")
     if allocation_length - used < entry_bytes:
         raise Truncated(
