@@ -2,7 +2,15 @@
 
 PYTHON ?= python3
 
-.PHONY: demo test lint metadata bench clean
+# Where `make install` puts things; DESTDIR goes before all of it.
+PREFIX ?= /usr
+DESTDIR ?=
+AGENT_PYTHON ?= /usr/bin/python3
+SBINDIR = $(PREFIX)/sbin
+DATADIR = $(PREFIX)/share/fence_prbarrier
+MANDIR = $(PREFIX)/share/man/man8
+
+.PHONY: demo test lint metadata bench install uninstall clean
 
 # A fence, shown on simulated disks.  Needs Python 3.9 or later and nothing else.
 demo:
@@ -23,6 +31,25 @@ metadata:
 
 bench:
 	@tests/run --bench
+
+# The agent where Pacemaker looks for it, with its package, metadata and manual page.
+install:
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(DATADIR) $(DESTDIR)$(MANDIR)
+	rm -rf $(DESTDIR)$(DATADIR)/fence_prbarrier
+	set -e; for folder in $$(find fence_prbarrier -name '*.py' -printf '%h\n' | sort -u); do \
+	    install -d $(DESTDIR)$(DATADIR)/$$folder; \
+	    install -m 644 $$folder/*.py $(DESTDIR)$(DATADIR)/$$folder/; \
+	done
+	install -m 644 metadata/fence_prbarrier.xml $(DESTDIR)$(DATADIR)/
+	$(AGENT_PYTHON) -m compileall -q -s "$(DESTDIR)" $(DESTDIR)$(DATADIR)/fence_prbarrier
+	sed -e 's|@PYTHON@|$(AGENT_PYTHON)|' -e 's|@DATADIR@|$(DATADIR)|' \
+	    install/fence_prbarrier.in > $(DESTDIR)$(SBINDIR)/fence_prbarrier
+	chmod 755 $(DESTDIR)$(SBINDIR)/fence_prbarrier
+	$(AGENT_PYTHON) -m fence_prbarrier -o manpage > $(DESTDIR)$(MANDIR)/fence_prbarrier.8
+
+uninstall:
+	rm -rf $(DESTDIR)$(DATADIR)
+	rm -f $(DESTDIR)$(SBINDIR)/fence_prbarrier $(DESTDIR)$(MANDIR)/fence_prbarrier.8
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

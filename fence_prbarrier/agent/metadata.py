@@ -13,13 +13,7 @@ from .parameters import ACTIONS, BOOLEAN, PARAMETERS, SELECT, Parameter
 
 def metadata() -> str:
     """The XML document, as text.  InvalidInput where lxml is missing."""
-    try:
-        from lxml import etree
-    except ImportError:
-        raise InvalidInput(
-            "metadata needs the Python package lxml (Debian: apt-get install python3-lxml);"
-            " no other action does"
-        ) from None
+    etree = _lxml()
     root = etree.Element("resource-agent", name="fence_prbarrier", shortdesc=SUMMARY)
     etree.SubElement(root, "longdesc").text = "\n\n".join(DESCRIPTION)
     etree.SubElement(root, "vendor-url").text = ""
@@ -35,6 +29,24 @@ def metadata() -> str:
             entry.set("automatic", "1")
     text: bytes = etree.tostring(root, pretty_print=True, xml_declaration=True, encoding="utf-8")
     return text.decode()
+
+
+def _lxml() -> Any:
+    """lxml.etree, from site-packages too where the interpreter began without them (-S)."""
+    import site
+    from importlib import import_module
+
+    try:
+        return import_module("lxml.etree")
+    except ImportError:
+        site.main()
+    try:
+        return import_module("lxml.etree")
+    except ImportError:
+        raise InvalidInput(
+            "metadata needs the Python package lxml (Debian: apt-get install python3-lxml);"
+            " no other action does"
+        ) from None
 
 
 def _add(etree: Any, parent: Any, parameter: Parameter) -> None:
