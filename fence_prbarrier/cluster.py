@@ -49,13 +49,16 @@ class Cluster:
         )
 
     def local_number(self, local_name: str) -> int:
-        """This node's number, by its name or by its host name without the domain."""
-        for name in (local_name, local_name.split(".", 1)[0]):
-            if name in self.numbers:
-                return self.numbers[name]
+        """This node's number, by its name, or by its first label if only one node has it."""
+        if local_name in self.numbers:
+            return self.numbers[local_name]
+        label = local_name.partition(".")[0]
+        same = [name for name in self.numbers if name.partition(".")[0] == label]
+        if len(same) == 1:
+            return self.numbers[same[0]]
         raise InvalidInput(
-            f"this node, {local_name!r}, has no number: expected {self.known()}; set local_name"
-            " or add it to nodes or to corosync.conf's nodelist"
+            f"this node, {local_name!r}, has no number: expected {self.known()}; add it to nodes"
+            " or to corosync.conf's nodelist, or give local_name where the agent runs by hand"
         )
 
     def known(self) -> str:
@@ -88,7 +91,7 @@ def parse_tag(text: str) -> int:
     """A cluster tag in hexadecimal, with or without 0x."""
     digits = text[2:] if text[:2] in ("0x", "0X") else text
     try:
-        value = int(digits, 16) if digits.isalnum() else -1
+        value = int(digits, 16) if digits.isascii() and digits.isalnum() else -1
     except ValueError:
         value = -1
     if value < 0:

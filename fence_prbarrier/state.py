@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
 MAGIC = "fence_prbarrier memory 1"
-MAX_FILE_BYTES = 1 << 18
+MAX_FILE_BYTES = 1 << 21
 MAX_JOINED = 4096
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
@@ -57,7 +57,8 @@ class Store:
         if not self._check_directory():
             return Memory(self.tag, self.node)
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(self.path, flags)
         except FileNotFoundError:
             return Memory(self.tag, self.node)
         except OSError as error:
@@ -75,6 +76,8 @@ class Store:
         """Make it durable; on return the new memory is what a crash would leave."""
         if (memory.tag, memory.node) != (self.tag, self.node):
             raise ValueError("the memory of another node")
+        if len(memory.joined) > MAX_JOINED:
+            raise MemoryFault(f"{self.path}: more than {MAX_JOINED} LUs to remember")
         self._make_directory()
         body = f"{MAGIC}\nboot {boot_id()}\nincarnation {memory.incarnation}\n"
         body += "".join(f"joined {name}\n" for name in sorted(memory.joined))
@@ -100,7 +103,10 @@ class Store:
     def lock(self) -> int:
         """A descriptor that holds this node's join lock, or MemoryFault while another has it.
 
-        Whoever may still have a registration in flight keeps it open.
+        A worker that sleeps in the kernel with a registration in flight keeps
+        it.  (Not on an sg node, where the kernel lets a killed process go while
+        its command lives on; a registration that lands later bears the same
+        incarnation as this boot's next one.)
         """
         from fcntl import LOCK_EX, LOCK_NB, flock
 
@@ -113,11 +119,14 @@ class Store:
             raise self._fault(error) from None
         try:
             flock(descriptor, LOCK_EX | LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(descriptor)
             raise MemoryFault(
                 f"{path}: another action=on of this node is at work; wait for it to end"
             ) from None
+        except OSError as error:
+            os.close(descriptor)
+            raise self._fault(error) from None
         return descriptor
 
     def _parse(self, raw: bytes) -> Memory:

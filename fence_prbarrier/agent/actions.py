@@ -153,7 +153,9 @@ def _off(task: Task, dispatcher: Dispatcher) -> Answer:
         )
     units = _discover(task, dispatcher)
     plan = evict_everywhere(units, task.store().load(), victim, task.options["drain"])
-    done = dispatcher.run(plan)
+    done, looks = dispatcher.run(plan)
+    for unit in units:
+        _tell_oddities(unit, looks[unit.name], task.cluster, dispatcher)
     for name, eviction in done.items():
         lives = ", ".join(map(str, eviction.evicted)) or "no key of it was there"
         dispatcher.report(
@@ -193,6 +195,9 @@ def _is_on(
             dispatcher.report(WARNING, str(trouble))
         return True
     raise_all(troubles)
+    for unit in units:
+        if not isinstance(found := looks[unit.name], BarrierError):
+            _tell_oddities(unit, found, cluster, dispatcher)
     return False
 
 

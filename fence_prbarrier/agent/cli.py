@@ -10,6 +10,7 @@ import os
 import sys
 import time
 
+from ..barrier.drain import check_policy, wait_seconds
 from ..cluster import build_cluster, local_host_name
 from ..errors import BarrierError, InvalidInput
 from .log import ERROR, INFO, WARNING, Log, say
@@ -31,11 +32,14 @@ MAX_LINE_BYTES = 1 << 16
 WORKER_MARGIN_SECONDS = 1.0
 WORKER_MARGIN_SHARE = 0.05
 QUOTES = "\"'"
+# Instance attributes of Pacemaker's own that no agent asked for.
+SENT_BY_PACEMAKER = ("nodeid",)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one action; the process's exit code."""
     try:
+        _fill_standard_descriptors()
         return _run(sys.argv[1:] if argv is None else argv)
     except BarrierError as error:
         say(f"fence_prbarrier: {error}")
@@ -88,6 +92,7 @@ def _act(action: str, options: Options, log: Log) -> Answer:
     if action == "off":
         time.sleep(options.number("delay"))
     seconds = options.number("power_timeout")
+    _check_drain(options["drain"], seconds)
     deadline = time.monotonic() + seconds
     margin = min(WORKER_MARGIN_SECONDS, seconds * WORKER_MARGIN_SHARE)
     local_name = options["local_name"] or local_host_name()
@@ -100,6 +105,16 @@ def _act(action: str, options: Options, log: Log) -> Answer:
     if action in ("on", "off") and answer.code == 0:
         time.sleep(options.number("power_wait"))
     return answer
+
+
+def _check_drain(policy: str, power_timeout_seconds: int) -> None:
+    """A policy that could never end in time is an error before anything is sent."""
+    check_policy(policy)
+    if wait_seconds(policy) >= power_timeout_seconds:
+        raise InvalidInput(
+            f"drain={policy} does not fit power_timeout={power_timeout_seconds}: set power_timeout"
+            " well above the wait"
+        )
 
 
 def read_arguments(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
@@ -182,7 +197,7 @@ def parse_stdin(data: bytes) -> tuple[dict[str, str], list[str]]:
             value = value[1:-1]
         if name in BY_NAME:
             values[name] = value
-        else:
+        elif name not in SENT_BY_PACEMAKER:
             unknown.append(name)
     return values, unknown
 
@@ -203,6 +218,15 @@ def _describe(action: str) -> list[str]:
     return [metadata().rstrip("\n")]
 
 
+def _fill_standard_descriptors() -> None:
+    """Give 0, 1 and 2 something to be: a pipe to the worker must not become one of them."""
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor > 2:
+            os.close(descriptor)
+            return
+
+
 def _print(lines: list[str]) -> int:
     """Lines on stdout.  Output that is lost is a failure: somebody was to read it."""
     if not lines:
@@ -210,7 +234,9 @@ def _print(lines: list[str]) -> int:
     if sys.stdout is None:
         raise InvalidInput("standard output is closed: the answer cannot be told")
     try:
-        sys.stdout.write("".join(line + "\n" for line in lines))
+        # As UTF-8 whatever the locale: names of nodes need not be ASCII.
+        text = "".join(line + "\n" for line in lines)
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
         sys.stdout.flush()
     except OSError:
         sys.stdout = None  # else Python tries again at its end, and exits with 120

@@ -6,6 +6,7 @@ Every line on stderr becomes a warning in Pacemaker's log, so without
 
 from __future__ import annotations
 
+import os
 import sys
 import syslog
 import time
@@ -71,7 +72,10 @@ def _open(path: str, name: str) -> TextIO | None:
     if not path:
         return None
     try:
-        return open(path, "a", encoding="utf-8")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
+        # Non-blocking: a pipe that nobody reads must not hold up a fence.
+        descriptor = os.open(path, flags, 0o640)
+        return open(descriptor, "a", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise InvalidInput(
             f"{name}={path}: {error.strerror}; give a file that can be written"

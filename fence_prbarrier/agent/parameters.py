@@ -163,7 +163,8 @@ PARAMETERS = (
               " action's time.", "seconds", low=1, high=600),
     Parameter("power_timeout", "", SECOND, "60",
               "Seconds for the whole action. Set Pacemaker's own limit (pcmk_off_timeout,"
-              " stonith-timeout) at least 10 seconds above it.", "seconds", low=1),
+              " stonith-timeout) at least 10 seconds above it, delay and power_wait added.",
+              "seconds", low=1),
     Parameter("delay", "", SECOND, "0", "Seconds to wait before off begins.", "seconds"),
     Parameter("power_wait", "", SECOND, "0", "Seconds to wait after on or off.", "seconds"),
     Parameter("retry_on", "", INTEGER, "1", "How many times on is tried.", "attempts",
@@ -181,7 +182,7 @@ PARAMETERS = (
     Parameter("separator", "C", STRING, ",", "Separator of the fields of list.", "char"),
     Parameter("quiet", "q", BOOLEAN, "0", "No logging to stderr or syslog."),
     Parameter("verbose", "v", BOOLEAN, "0",
-              "Log every SCSI command and what came back. On the command line, repeat it for more.",
+              "Log every SCSI command and what came back.",
               ),
     Parameter("verbose_level", "", INTEGER, "0",
               "Level of logging: 1 and 2 what is decided, 3 every SCSI command.", "level",

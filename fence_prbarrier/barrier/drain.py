@@ -14,16 +14,17 @@ AUTO = "auto"
 
 MAX_WAIT_SECONDS = 3600
 
-# (vendor, product prefix) of INQUIRY -> why PREEMPT AND ABORT alone is not enough there.
+# (INQUIRY vendor, prefix of the LU's identity), empty for any -> why PREEMPT AND ABORT
+# alone is not enough there.
+#
+# Linux LIO: core_scsi3_pro_preempt() in drivers/target/target_core_pr.c aborts only
+# where the victim holds the reservation.  Measured on Linux 6.1: with a survivor as
+# holder, GOOD comes 2.4 s before the victim's write ends.  Products built on LIO may
+# set another vendor; the identity begins with 6 and LIO's company ID 001405h all the same.
+_LIO = "Linux LIO aborts nothing where the victim does not hold the reservation"
 QUIRKS = (
-    (
-        "LIO-ORG",
-        "",
-        # core_scsi3_pro_preempt() in drivers/target/target_core_pr.c aborts only
-        # where the victim holds the reservation; measured on Linux 6.1: with a
-        # survivor as holder, GOOD comes 2.4 s before the victim's write ends.
-        "Linux LIO aborts nothing where the victim does not hold the reservation",
-    ),
+    ("LIO-ORG", "", _LIO),
+    ("", "naa.6001405", _LIO),
 )
 
 
@@ -60,22 +61,28 @@ def check_policy(text: str) -> str:
     )
 
 
-def resolve(policy: str, vendor: str, product: str) -> Drain:
+def wait_seconds(policy: str) -> int:
+    """The seconds of ``wait:SECONDS``, 0 for every other policy."""
+    kind, _, seconds = policy.partition(":")
+    return int(seconds) if kind == WAIT else 0
+
+
+def resolve(policy: str, vendor: str, identity: str) -> Drain:
     """The policy for one LU; ``auto`` asks the quirk table, then trusts the standard."""
     check_policy(policy)
-    if policy.startswith(WAIT):
-        seconds = int(policy.partition(":")[2])
+    seconds = wait_seconds(policy)
+    if seconds:
         return Drain(policy, always=False, if_unconfirmed=False, wait_seconds=seconds)
     if policy == TARGET:
         return Drain(TARGET, always=False, if_unconfirmed=False)
-    if policy == RESET or quirk_of(vendor, product):
+    if policy == RESET or quirk_of(vendor, identity):
         return Drain(RESET, always=True, if_unconfirmed=True)
     return Drain(AUTO, always=False, if_unconfirmed=True)
 
 
-def quirk_of(vendor: str, product: str) -> str:
+def quirk_of(vendor: str, identity: str) -> str:
     """Why this kind of target needs a reset; empty if it does not."""
-    for known_vendor, known_product, reason in QUIRKS:
-        if vendor == known_vendor and product.startswith(known_product):
+    for known_vendor, prefix, reason in QUIRKS:
+        if vendor == (known_vendor or vendor) and identity.startswith(prefix):
             return reason
     return ""

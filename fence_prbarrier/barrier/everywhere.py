@@ -10,14 +10,14 @@ side by side) or ``Remember`` (make this durable) and receive what came of it.
 
 from __future__ import annotations
 
-from ..errors import BarrierError, NotMember, raise_all
-from ..key import next_incarnation
+from ..errors import BarrierError, InvalidInput, NotMember, raise_all
+from ..key import EPOCH_UNIX_SECONDS, Key, next_incarnation
 from . import rules
 from .drain import resolve
-from .evict import evict
+from .evict import Eviction, evict
 from .exchange import Route
-from .inspect import look
-from .join import join
+from .inspect import look, look_by_every_path
+from .join import join, leave
 from .memory import Memory
 
 TYPE_CHECKING = False
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
     from typing import Any, TypeVar, Union
 
-    from .evict import Eviction
     from .exchange import Procedure
     from .inspect import Snapshot
     from .join import Membership
@@ -34,9 +33,9 @@ if TYPE_CHECKING:
     Effect = Union["Each", "Remember"]
     Plan = Generator[Effect, Any, T]
 
-REJOIN_REBOOT = "reboot"
 REJOIN_ALLOW = "allow"
-REJOIN_CHOICES = (REJOIN_REBOOT, REJOIN_ALLOW)
+# How often an eviction is begun again where the read-back shows the victim.
+MAX_PASSES = 3
 
 
 class Unit:
@@ -85,24 +84,56 @@ def inspect_everywhere(units: list[Unit]) -> Plan[dict[str, Snapshot | BarrierEr
     return found
 
 
+def _read_back(units: list[Unit]) -> Plan[dict[str, Snapshot]]:
+    """Every LU, through every path that still answers, or an error."""
+    found = yield Each({unit.name: look_by_every_path(unit.paths) for unit in units})
+    return _all_or_raise(units, found)
+
+
 def evict_everywhere(
     units: list[Unit], memory: Memory, victim: int, drain: str
-) -> Plan[dict[str, Eviction]]:
-    """End the victim's lives on every LU, or raise; nothing is sent before all is read."""
+) -> Plan[tuple[dict[str, Eviction], dict[str, Snapshot]]]:
+    """End the victim's lives on every LU, or raise; what was done, and what was read last.
+
+    Nothing is sent before all is read, and nothing is success before all is
+    read again after the last command (rule 1).
+    """
     own = memory.require_key()
+    if victim == own.node:
+        raise InvalidInput(f"node {victim} is this node itself: a node never evicts itself")
     units = in_order(units)
     looks = _all_or_raise(units, (yield from inspect_everywhere(units)))
     _check_each(units, looks, lambda found: rules.refuse_foreign_property(found, own.tag))
     _check_each(units, looks, lambda found: rules.require_member(found, own))
     # What this action may end: the lives that stood on any LU when it looked.
     named = frozenset(key for found in looks.values() for key in found.lives(own.tag, victim))
+    initiators = {name for found in looks.values() for name in found.initiators(named)}
 
     def job(unit: Unit) -> Procedure[Eviction]:
-        policy = resolve(drain, unit.vendor, unit.product)
+        policy = resolve(drain, unit.vendor, unit.name)
         return evict(own, victim, named, policy, Route(unit.paths), looks[unit.name])
 
-    done: dict[str, Eviction] = yield from _arbiter_first(units, job)
-    return done
+    done: dict[str, Eviction] = {}
+    pending = units
+    for _ in range(MAX_PASSES):
+        for name, eviction in (yield from _arbiter_first(pending, job)).items():
+            earlier = done[name].evicted if name in done else frozenset()
+            done[name] = Eviction(earlier | eviction.evicted, eviction.guarantee)
+        looks = yield from _read_back(units)
+        _check_each(
+            units, looks, lambda found: rules.refuse_other_life(found, own.tag, victim, named)
+        )
+        pending = [unit for unit in units if _is_pending(looks[unit.name], own, victim)]
+        if not pending:
+            break
+    _check_each(units, looks, lambda found: rules.require_evicted(found, own, victim))
+    _check_each(units, looks, lambda found: rules.refuse_disguise(found, own.tag, initiators))
+    return done, looks
+
+
+def _is_pending(found: Snapshot, own: Key, victim: int) -> bool:
+    """Worth another pass: a named life is back, as after a delayed REGISTER, or never went."""
+    return bool(found.lives(own.tag, victim)) or found.reservation is None
 
 
 def join_everywhere(
@@ -117,20 +148,34 @@ def join_everywhere(
     if memory is not before:
         # Durable before the first registration: a crash never uses an incarnation twice.
         yield Remember(memory)
-
-    def job(unit: Unit) -> Procedure[Membership]:
-        return join(own, aptpl, Route(unit.paths), looks[unit.name])
-
     done: dict[str, Membership] = {}
     for batch in _batches(units):
-        results = yield Each({unit.name: job(unit) for unit in batch})
-        joined = [name for name, result in results.items() if not isinstance(result, BarrierError)]
+        results = yield Each(
+            {unit.name: join(own, aptpl, Route(unit.paths), looks[unit.name]) for unit in batch}
+        )
+        good = {name: each for name, each in results.items() if not isinstance(each, BarrierError)}
+        done.update(good)
         # Even where another LU failed: from here on this boot counts as joined there.
-        if not memory.joined.issuperset(joined):
-            memory = memory.having_joined(joined)
+        if not memory.joined.issuperset(good):
+            memory = memory.having_joined(good)
             yield Remember(memory)
-        done.update(_all_or_raise(batch, results))
+        if any(isinstance(each, NotMember) for each in results.values()):
+            yield from _take_back(own, units, done)
+        _all_or_raise(batch, results)
+    if len(units) > 1:
+        # An eviction may have taken the arbiter while the others were joined.
+        looks = _all_or_raise(units, (yield from inspect_everywhere(units)))
+        if not all(looks[unit.name].count(own) for unit in units):
+            yield from _take_back(own, units, done)
+        _check_each(units, looks, lambda found: rules.require_member(found, own))
+        _check_each(units, looks, lambda found: rules.require_barrier(found, own.tag))
     return done
+
+
+def _take_back(own: Key, units: list[Unit], done: Mapping[str, Membership]) -> Plan[None]:
+    """Evicted on one LU: leave no registration that this run made on the others."""
+    entered = [unit for unit in units if unit.name in done and done[unit.name].entered]
+    yield Each({unit.name: leave(own, Route(unit.paths)) for unit in entered})
 
 
 def _life(
@@ -159,15 +204,19 @@ def _life(
                 " evicted since; it may still hold unwritten data: reboot it, or set"
                 " rejoin=allow once if you know that it does not"
             )
-        in_use = bool(memory.joined) or own.incarnation in seen
         if max(seen, default=0) > own.incarnation:
             raise NotMember(
                 f"a newer incarnation of node number {memory.node} than this boot's {own} is"
                 " registered: two machines have this number, or state_dir is another"
                 " machine's; give each node its own number"
             )
-        if in_use and not gone:
+        if not gone:
             return memory
+    if not seen and memory.incarnation is None and now_unix_seconds < EPOCH_UNIX_SECONDS:
+        raise InvalidInput(
+            "the clock shows a time before 2020 and nothing else tells how old this node's"
+            " last incarnation is: set the clock"
+        )
     fresh = next_incarnation(seen, memory.incarnation, now_unix_seconds)
     return memory.reborn(fresh)
 

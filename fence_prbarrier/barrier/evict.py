@@ -1,8 +1,9 @@
 """Evict a node from one LU (action ``off``, on a survivor).
 
-Every round begins with what was last read and ends with reading again; only a
-reading that shows the victim gone, this node's key, and the barrier up, taken
-after the last command, is success.  The caller is never registered here.
+This is the half that sends; ``everywhere`` reads every LU back after the last
+command, and only what it reads there is success.  Whatever does not go as
+expected is looked at again before anything else is sent.  The caller is never
+registered here (rule 3).
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from .inspect import Snapshot
 
 MAX_ROUNDS = 6
-MAX_RESETS = 3
-# The kernel serves one task management function of a session at a time.
-RESET_PAUSE_SECONDS = 0.1
+# libiscsi has one task management function of a session in flight, and answers
+# EIO to those that come meanwhile.
+MAX_RESETS = 20
+RESET_PAUSE_SECONDS = 0.25
 
 # Verdicts after which only looking again tells what is so.
 LOOK_AGAIN = (verdicts.CONFLICT, verdicts.PREEMPTED, verdicts.UNKNOWN)
@@ -35,25 +37,33 @@ NOT_SEEN = "none: the keys were gone already, and drain=target asks for no reset
 
 
 class Eviction:
-    """What an eviction did: the lives it ended, what drained the LU, what was read last."""
+    """What an eviction did on one LU: the lives it ended, and what drained the LU, in words."""
 
-    __slots__ = ("evicted", "guarantee", "snapshot")
+    __slots__ = ("evicted", "guarantee")
 
-    def __init__(self, evicted: tuple[Key, ...], guarantee: str, snapshot: Snapshot) -> None:
+    def __init__(self, evicted: frozenset[Key], guarantee: str) -> None:
         self.evicted = evicted
         self.guarantee = guarantee
-        self.snapshot = snapshot
 
 
 class _Progress:
-    """What is known so far: lives whose removal was sent, and whether all were confirmed."""
+    """Lives whose removal was sent, those confirmed by GOOD, and whether the barrier was down."""
 
-    __slots__ = ("sent", "confirmed", "changed")
+    __slots__ = ("sent", "confirmed", "barrier_was_down")
 
     def __init__(self) -> None:
         self.sent: set[Key] = set()
         self.confirmed: set[Key] = set()
-        self.changed = False
+        self.barrier_was_down = False
+
+    @property
+    def aborted(self) -> bool:
+        """Every command that could reach the medium came from a nexus whose abort was seen.
+
+        Where no reservation stood, nexuses without a registration could write
+        too, and PREEMPT AND ABORT aborts nothing of theirs.
+        """
+        return bool(self.sent) and self.sent == self.confirmed and not self.barrier_was_down
 
 
 def evict(
@@ -69,7 +79,7 @@ def evict(
     ``first`` is a snapshot of this LU, old or new: if it is out of date, the
     target answers RESERVATION CONFLICT and the LU is read again.
     """
-    snapshot, progress = first, _Progress()
+    snapshot, progress, trouble = first, _Progress(), ""
     for _ in range(MAX_ROUNDS):
         rules.refuse_foreign_property(snapshot, own.tag)
         rules.require_member(snapshot, own)
@@ -77,20 +87,11 @@ def evict(
         trouble = yield from _remove(own, victim, route, snapshot, progress)
         if not trouble:
             guarantee = yield from _drain(drain, route, progress)
-        after = yield from look(route, snapshot.full)
-        rules.refuse_other_life(after, own.tag, victim, named)
-        if not trouble and not _lives_left(after, own, victim):
-            rules.require_evicted(after, own, victim)
-            return Eviction(tuple(sorted(progress.sent)), guarantee, after)
-        snapshot = after
+            return Eviction(frozenset(progress.sent), guarantee)
+        snapshot = yield from look(route, snapshot.full)
     raise BarrierBroken(
-        f"node {victim} could not be evicted in {MAX_ROUNDS} rounds; the last one met:"
-        f" {trouble or 'its registration came back'}"
+        f"node {victim} could not be evicted in {MAX_ROUNDS} rounds; the last one met: {trouble}"
     )
-
-
-def _lives_left(snapshot: Snapshot, own: Key, victim: int) -> bool:
-    return bool(snapshot.lives(own.tag, victim))
 
 
 def _remove(
@@ -98,6 +99,7 @@ def _remove(
 ) -> Procedure[str]:
     """Send what removes the victim; the text of what came between, empty if nothing did."""
     if snapshot.reservation is None:
+        progress.barrier_was_down = True
         outcome = yield from send(route.current, reserve(own))
         if not outcome.good:
             return _doubt(reserve(own).name, outcome, route)
@@ -122,19 +124,19 @@ def _doubt(name: str, outcome: verdicts.Outcome, route: Route) -> str:
 
 def _drain(drain: Drain, route: Route, progress: _Progress) -> Procedure[str]:
     """Bring the victim's commands to an end; what guarantees that they have, in words."""
-    confirmed = bool(progress.sent) and progress.sent == progress.confirmed
     if drain.wait_seconds:
         yield Request(route.current, Pause(drain.wait_seconds))
         return f"{drain.wait_seconds:g} s waited after the keys were gone"
-    if drain.always or (drain.if_unconfirmed and not confirmed):
+    if drain.always or (drain.if_unconfirmed and not progress.aborted):
         yield from _reset(route)
         return RESET_DONE
-    if confirmed:
+    if progress.aborted:
         return ABORTED_BY_TARGET
     if progress.sent:
         raise CommandFailed(
-            "the victim's keys are gone, but PREEMPT AND ABORT was never seen to end, so its"
-            " commands may still be in the device; use drain=auto or drain=reset"
+            "the victim's keys are gone, but no PREEMPT AND ABORT was seen to end all that"
+            " could write, so commands may still be in the device; use drain=auto or"
+            " drain=reset"
         )
     return NOT_SEEN
 

@@ -50,10 +50,17 @@ class Route:
         self.paths = paths
         self.current = current
 
-    def advance(self) -> bool:
-        """Move on to the next path; False if there is only one."""
-        self.current = (self.current + 1) % self.paths
-        return self.paths > 1
+    @classmethod
+    def only(cls, path: int) -> Route:
+        """This path and no other."""
+        route = cls(1)
+        route.current = path
+        return route
+
+    def advance(self) -> None:
+        """Move on to the next path, if there is another."""
+        if self.paths > 1:
+            self.current = (self.current + 1) % self.paths
 
 
 def send(path: int, action: Action) -> Procedure[Outcome]:

@@ -78,6 +78,24 @@ class Snapshot:
         """On how many I_T nexuses ``key`` is registered."""
         return sum(registration.key == key for registration in self.registrations)
 
+    def initiators(self, keys: Iterable[Key]) -> set[str]:
+        """Names of the initiator ports that are registered with any of ``keys``."""
+        wanted = set(keys)
+        return {
+            registration.initiator_name
+            for registration in self.registrations
+            if registration.key in wanted and registration.initiator_name
+        }
+
+    def agrees(self, other: Snapshot) -> bool:
+        """The same generation, registrations and reservation."""
+        return (
+            self.generation == other.generation
+            and self.reservation == other.reservation
+            and sorted(each.key for each in self.registrations)
+            == sorted(each.key for each in other.registrations)
+        )
+
     def lives(self, tag: int, node: int) -> list[Key]:
         """The keys of one node of one cluster, older incarnations first."""
         return sorted(key for key in self.keys() if (key.tag, key.node) == (tag, node))
@@ -98,6 +116,30 @@ def look(route: Route, full: bool = True) -> Procedure[Snapshot]:
             reservation = _reservation_of(registrations)
             return Snapshot(generation, registrations, reservation, full=True)
     return (yield from _look_twice(route))
+
+
+def look_by_every_path(paths: int) -> Procedure[Snapshot]:
+    """Read the LU through each path that answers; all must tell the same.
+
+    Two LUs that bear one identity, such as copies of a virtual disk, look like
+    two paths of one LU until only one of them changes.
+    """
+    for _ in range(MAX_GENERATION_CHASES):
+        found: list[Snapshot] = []
+        trouble: CommandFailed | None = None
+        for path in range(paths):
+            try:
+                found.append((yield from look(Route.only(path))))
+            except CommandFailed as error:
+                trouble = error  # a path that died; another may do
+        if not found:
+            raise trouble or CommandFailed("no usable path to the LU")
+        if all(each.agrees(found[0]) for each in found):
+            return found[0]
+    raise ProtocolError(
+        "its paths tell different registrations: these are several LUs with one identity;"
+        " give each its own"
+    )
 
 
 def _whole_full_status(data: bytes, allocation_length: int) -> tuple[int, tuple[Registration, ...]]:

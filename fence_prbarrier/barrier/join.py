@@ -3,20 +3,27 @@
 The new key goes onto every path first, in place of whatever that path's nexus
 had; only then are older incarnations that this node left elsewhere removed
 (rule 8).  A node that is in place sends nothing that changes state.
+
+A life that is on the LU already is only ever *renewed*: REGISTER names the key
+that must be there, so the target itself refuses a node that has been evicted
+in between (rule 4).  REGISTER AND IGNORE EXISTING KEY is for a life that is
+not on the LU.  Whatever was registered although an eviction came in between
+shows in the count of nexuses, and is taken back.
 """
 
 from __future__ import annotations
 
-from ..errors import BarrierBroken, CommandFailed
+from ..errors import BarrierBroken, CommandFailed, NotMember
 from ..key import Key
 from ..scsi import outcome as verdicts
-from ..scsi.command import preempt_and_abort, register_and_ignore, reserve
+from ..scsi.command import Command, preempt_and_abort, register, register_and_ignore, reserve
 from . import rules
 from .exchange import Route, failure, send
 from .inspect import capabilities, look
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..scsi.outcome import Outcome
     from .exchange import Procedure
     from .inspect import Snapshot
 
@@ -26,27 +33,31 @@ MAX_ROUNDS = 6
 APTPL_AUTO = "auto"
 APTPL_YES = "yes"
 APTPL_NO = "no"
-APTPL_CHOICES = (APTPL_AUTO, APTPL_YES, APTPL_NO)
 
 LOOK_AGAIN = (verdicts.CONFLICT, verdicts.PREEMPTED, verdicts.UNKNOWN)
 
 
 class Membership:
-    """What a join found or made: whether it sent anything, and whether APTPL is active."""
+    """What a join found or made.
 
-    __slots__ = ("changed", "aptpl", "snapshot")
+    ``changed``: it sent something.  ``entered``: this life was not on the LU
+    before.  ``aptpl``: registrations outlive a power loss.
+    """
 
-    def __init__(self, changed: bool, aptpl: bool, snapshot: Snapshot) -> None:
+    __slots__ = ("changed", "entered", "aptpl")
+
+    def __init__(self, changed: bool, entered: bool, aptpl: bool) -> None:
         self.changed = changed
+        self.entered = entered
         self.aptpl = aptpl
-        self.snapshot = snapshot
 
 
 def join(own: Key, aptpl: str, route: Route, first: Snapshot) -> Procedure[Membership]:
     """Register ``own`` on every path of one LU and put the barrier up if it is not.
 
-    ``first`` is a snapshot of this LU.  Raises BarrierBroken where the read-back
-    does not show the key on every path, or APTPL was demanded and is not active.
+    ``first`` is a snapshot of this LU.  Raises NotMember where this life is
+    evicted meanwhile, BarrierBroken where the read-back does not show the key
+    on every path, or APTPL was asked for and is not active.
     """
     rules.refuse_foreign_property(first, own.tag)
     known = yield from capabilities(route)
@@ -57,16 +68,18 @@ def join(own: Key, aptpl: str, route: Route, first: Snapshot) -> Procedure[Membe
         )
     persist = aptpl != APTPL_NO and known.aptpl_capable
     if _in_place(first, own, route.paths) and (known.aptpl_active or not persist):
-        return Membership(False, known.aptpl_active, first)
-    snapshot = yield from _register_everywhere(own, persist, route, first)
-    snapshot = yield from _settle(own, route, snapshot)
+        return Membership(False, False, known.aptpl_active)
+    before = first.count(own)
+    added = yield from _register_everywhere(own, persist, route, first)
+    snapshot = yield from look(route, first.full)
+    yield from _settle(own, route, snapshot, before, added)
     active = persist and (yield from capabilities(route)).aptpl_active
     if persist and not active:
         raise BarrierBroken(
             "APTPL was asked for in every registration, but the target does not show it"
             " active; another node may register without it (aptpl=no)"
         )
-    return Membership(True, active, snapshot)
+    return Membership(True, not before, active)
 
 
 def _in_place(snapshot: Snapshot, own: Key, paths: int) -> bool:
@@ -80,34 +93,94 @@ def _in_place(snapshot: Snapshot, own: Key, paths: int) -> bool:
 
 def _register_everywhere(
     own: Key, persist: bool, route: Route, first: Snapshot
-) -> Procedure[Snapshot]:
-    """REGISTER AND IGNORE EXISTING KEY on each path; it replaces a key in place."""
-    command = register_and_ignore(own, persist)
+) -> Procedure[list[int]]:
+    """Get the key onto every path; the paths whose nexus did not bear it before."""
+    added: list[int] = []
     for path in range(route.paths):
-        for _ in range(MAX_ROUNDS):
-            outcome = yield from send(path, command)
-            # "Preempted" answers a registration that was taken away earlier: an
-            # older life's.  The command itself was not executed (SAM-5 5.14).
-            if outcome.verdict != verdicts.PREEMPTED:
-                break
-        if not outcome.good:
-            # Sent again it would do no harm, but whether it took effect is not
-            # known here, and the next run of ``on`` begins by looking.
-            raise failure(command, outcome)
-    return (yield from look(route, first.full))
+        if first.count(own):
+            outcome = yield from _insist(path, register(own, own, persist))
+            if outcome.good:
+                continue
+            if outcome.verdict == verdicts.CONFLICT:
+                # A new path, or this life has been evicted: the count will tell.
+                outcome = yield from _insist(path, register(0, own, persist))
+            if outcome.verdict == verdicts.CONFLICT:
+                # The nexus bears a key of an older life, or got ours just now.
+                outcome = yield from _insist(path, register_and_ignore(own, persist))
+        else:
+            outcome = yield from _insist(path, register_and_ignore(own, persist))
+        if outcome.good:
+            added.append(path)
+            continue
+        yield from _give_up(own, route, first, added, path)
+        raise failure(register_and_ignore(own, persist), outcome)
+    return added
 
 
-def _settle(own: Key, route: Route, snapshot: Snapshot) -> Procedure[Snapshot]:
-    """Reserve if nothing is reserved, remove older lives, and read back until it holds."""
+def _insist(path: int, command: Command) -> Procedure[Outcome]:
+    """Send it, and again after "preempted": it was not executed (SAM-5 5.14).
+
+    Safe for the conditional REGISTER, which then conflicts, and for a life that
+    was not on the LU, where only an older one can have been preempted.
+    """
+    for _ in range(MAX_ROUNDS):
+        outcome = yield from send(path, command)
+        if outcome.verdict != verdicts.PREEMPTED:
+            break
+    return outcome
+
+
+def _give_up(
+    own: Key, route: Route, first: Snapshot, added: list[int], lost: int
+) -> Procedure[None]:
+    """After a registration that perhaps took effect: leave none that followed an eviction."""
+    snapshot = yield from look(route, first.full)
+    if snapshot.count(own) < first.count(own) + len(added):
+        yield from withdraw(own, [*added, lost], snapshot)
+        raise _evicted(own)
+
+
+def withdraw(own: Key, paths: list[int], snapshot: Snapshot) -> Procedure[None]:
+    """Take back what an evicted life registered on these paths.
+
+    Not where this life holds the reservation: it would go with the registration
+    (SPC-4 5.13.11.2.3), and with it everybody's barrier.
+    """
+    held = snapshot.reservation
+    if held is not None and held.key == own:
+        return
+    for path in paths:
+        yield from send(path, register(own, 0))  # a conflict: it is gone already
+
+
+def leave(own: Key, route: Route) -> Procedure[None]:
+    """withdraw() on every path, after a look."""
+    snapshot = yield from look(route)
+    yield from withdraw(own, list(range(route.paths)), snapshot)
+
+
+def _evicted(own: Key) -> NotMember:
+    return NotMember(f"{own} was evicted while it was being registered; reboot this node")
+
+
+def _settle(
+    own: Key, route: Route, snapshot: Snapshot, before: int, added: list[int]
+) -> Procedure[None]:
+    """Reserve if nothing is reserved, remove older lives, and read back until it holds.
+
+    ``before`` nexuses bore the key, ``added`` paths got it: an eviction takes
+    it from all at once, so one that came in between shows in the count.
+    """
     trouble = ""
     for _ in range(MAX_ROUNDS):
+        if snapshot.count(own) < before + len(added):
+            yield from withdraw(own, added, snapshot)
+            raise _evicted(own)
         rules.refuse_foreign_property(snapshot, own.tag)
         older = [key for key in snapshot.lives(own.tag, own.node) if key < own]
-        if not snapshot.count(own):
-            raise BarrierBroken(f"key {own} went away while it was being registered: evicted")
         if snapshot.reservation is not None and not older:
             rules.require_joined(snapshot, own, route.paths)
-            return snapshot
+            return
         trouble = yield from _one_round(own, route, snapshot, older)
         snapshot = yield from look(route, snapshot.full)
     raise BarrierBroken(f"the LU did not settle in {MAX_ROUNDS} rounds; the last met: {trouble}")

@@ -76,7 +76,20 @@ def require_evicted(snapshot: Snapshot, own: Key, victim: int) -> None:
     require_barrier(snapshot, own.tag)
     left = snapshot.lives(own.tag, victim)
     if left:
-        raise BarrierBroken(f"node {victim} is still registered as {', '.join(map(str, left))}")
+        raise BarrierBroken(
+            f"node {victim} is still registered as {', '.join(map(str, left))}: the"
+            " registration stayed although the target answered GOOD to its removal"
+        )
+
+
+def refuse_disguise(snapshot: Snapshot, tag: int, initiators: set[str]) -> None:
+    """The victim's initiator port is not registered under a stranger's key either."""
+    for registration in snapshot.registrations:
+        if registration.key.tag != tag and registration.initiator_name in initiators:
+            raise BarrierBroken(
+                f"the victim's initiator {registration.initiator_name} is still registered, by"
+                f" {owner_of(registration.key)}, and may write; that key must be removed"
+            )
 
 
 def require_joined(snapshot: Snapshot, own: Key, paths: int) -> None:

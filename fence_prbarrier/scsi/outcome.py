@@ -112,7 +112,9 @@ def classify(command: Command | LogicalUnitReset, completion: Completion) -> Out
         return Outcome(UNKNOWN, f"transport error, host status {completion.host:02X}h ({name})")
     if completion.driver & DRIVER_MASK not in (DRIVER_OK, DRIVER_SENSE):
         return Outcome(UNKNOWN, f"driver status {completion.driver:02X}h")
-    if completion.status == spc.CHECK_CONDITION or completion.driver & DRIVER_MASK == DRIVER_SENSE:
+    if completion.status == spc.CHECK_CONDITION or (
+        completion.status == spc.GOOD and completion.driver & DRIVER_MASK == DRIVER_SENSE
+    ):
         return _by_sense(command, completion)
     if completion.status != spc.GOOD:
         return _by_status(completion.status)
@@ -145,6 +147,10 @@ _SENSE_VERDICTS = {
     (spc.UNIT_ATTENTION, *spc.RESERVATIONS_RELEASED): PREEMPTED,
     (spc.UNIT_ATTENTION, *spc.REGISTRATIONS_PREEMPTED): PREEMPTED,
     (spc.NOT_READY, *spc.BECOMING_READY): BUSY,
+    (spc.NOT_READY, *spc.ACCESS_STATE_TRANSITION): BUSY,
+    # Not executed here; another path may do (SPC-4 5.15.2.4.4, 5.15.2.4.5).
+    (spc.NOT_READY, *spc.PORT_IN_STANDBY): UNKNOWN,
+    (spc.NOT_READY, *spc.PORT_UNAVAILABLE): UNKNOWN,
     (spc.ILLEGAL_REQUEST, *spc.INVALID_OPERATION_CODE): UNSUPPORTED,
     (spc.ILLEGAL_REQUEST, *spc.INVALID_FIELD_IN_CDB): UNSUPPORTED,
 }

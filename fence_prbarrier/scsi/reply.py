@@ -68,6 +68,11 @@ class Registration:
         self.port = port
         self.initiator = initiator
 
+    @property
+    def initiator_name(self) -> str:
+        """The initiator without the session: an iSCSI name loses its ISID (SPC-4 7.6.4.5)."""
+        return self.initiator.partition(",i,")[0]
+
 
 class Capabilities:
     """REPORT CAPABILITIES; ``types`` is None where the target does not say (TMV is zero)."""

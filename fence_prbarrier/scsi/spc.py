@@ -101,6 +101,9 @@ SENSE_KEY_NAMES = {
 
 # Additional sense codes that this project tells apart or prints: SPC-4 annex D.
 BECOMING_READY = (0x04, 0x01)
+ACCESS_STATE_TRANSITION = (0x04, 0x0A)
+PORT_IN_STANDBY = (0x04, 0x0B)
+PORT_UNAVAILABLE = (0x04, 0x0C)
 RESERVATIONS_PREEMPTED = (0x2A, 0x03)
 RESERVATIONS_RELEASED = (0x2A, 0x04)
 REGISTRATIONS_PREEMPTED = (0x2A, 0x05)
@@ -110,6 +113,9 @@ INSUFFICIENT_REGISTRATION_RESOURCES = (0x55, 0x04)
 
 ASC_NAMES = {
     (0x04, 0x01): "becoming ready",
+    (0x04, 0x0A): "asymmetric access state transition",
+    (0x04, 0x0B): "target port in standby state",
+    (0x04, 0x0C): "target port in unavailable state",
     (0x08, 0x00): "LU communication failure",
     (0x1A, 0x00): "parameter list length error",
     (0x20, 0x00): "invalid command operation code",

@@ -32,6 +32,7 @@ SG_DXFER_NONE = -1
 SG_DXFER_TO_DEVICE = -2
 SG_DXFER_FROM_DEVICE = -3
 SENSE_BYTES = 96
+POISON_BYTES = 8
 
 # struct sg_io_hdr, native alignment: interface_id, dxfer_direction, cmd_len,
 # mx_sb_len, iovec_count, dxfer_len, dxferp, cmdp, sbp, timeout (ms), flags,
@@ -84,7 +85,7 @@ class SgIo:
 
     def execute(self, command: Command, timeout_ms: int) -> Completion:
         """Send one command and wait for its end, at most about ``timeout_ms``."""
-        data = array("B", command.data_out or bytes(command.data_in_length))
+        data = array("B", command.data_out or _poisoned(command.data_in_length))
         if self.node.kind == BSG:
             return self._v4(command, data, timeout_ms)
         return self._v3(command, data, timeout_ms)
@@ -169,6 +170,15 @@ class SgIo:
         except OSError as error:
             return explain(error)
         return ""
+
+
+def _poisoned(length: int) -> bytes:
+    """A data-in buffer whose header is no reply of any command.
+
+    GOOD without a byte moved and without a residual would otherwise read as
+    zeros: a list of nobody.
+    """
+    return (b"\xff" * POISON_BYTES + bytes(length))[:length]
 
 
 def _direction(command: Command) -> int:

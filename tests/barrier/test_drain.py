@@ -66,7 +66,7 @@ def test_auto_resets_where_no_abort_was_seen_to_end() -> None:
     world = _in_flight("spec", 2)
     world.evict(3, 2)
     done = world.evict(1, 2)
-    assert done[FIRST].evicted == ()
+    assert not done[FIRST].evicted
     assert [name for _, _, name in world.sent].count("LOGICAL UNIT RESET") == 1
 
 
@@ -80,7 +80,7 @@ def test_lost_answer_of_preempt_and_abort() -> None:
         if drain == "auto":
             assert "reset" in world.evict(3, 2, drain)[FIRST].guarantee
         else:
-            with pytest.raises(CommandFailed, match="never seen to end"):
+            with pytest.raises(CommandFailed, match="no PREEMPT AND ABORT was seen to end"):
                 world.evict(3, 2, drain)
 
 
@@ -117,8 +117,13 @@ def test_bad_policies(text: str) -> None:
         check_policy(text)
 
 
-def test_quirk_table_is_by_vendor() -> None:
-    assert resolve("auto", "LIO-ORG", "disk0").always
-    assert not resolve("auto", "LIO", "disk0").always
-    assert not resolve("target", "LIO-ORG", "disk0").always
+def test_quirk_table() -> None:
+    assert resolve("auto", "LIO-ORG", "naa.6aaa").always
+    assert not resolve("auto", "LIO", "naa.6aaa").always
+    assert not resolve("target", "LIO-ORG", "naa.6aaa").always
     assert resolve("wait:7", "LIO-ORG", "x").wait_seconds == 7
+
+
+def test_lio_under_another_vendor_is_known_by_its_identity() -> None:
+    assert resolve("auto", "ACME", "naa.60014051234567890abcdef012345678").always
+    assert not resolve("auto", "ACME", "naa.60025041234567890abcdef012345678").always

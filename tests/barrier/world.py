@@ -132,7 +132,8 @@ class World:
         return self.finish(self.joining(node, **options))
 
     def evict(self, node: int, victim: int, drain: str = "auto") -> Any:
-        return self.finish(self.evicting(node, victim, drain))
+        done, _ = self.finish(self.evicting(node, victim, drain))
+        return done
 
     def reboot(self, node: int) -> None:
         """Everything is forgotten, and time has passed."""

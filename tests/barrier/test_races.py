@@ -1,0 +1,178 @@
+"""Two nodes at work at once: what an eviction and a join do to each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fence_prbarrier.errors import BarrierBroken, BarrierError, InvalidInput, NotMember
+from fence_prbarrier.scsi import command as build
+from fence_prbarrier.simulator import textform
+
+from .world import TAG, World
+
+FIRST = "naa.60000"
+SECOND = "naa.60001"
+
+
+class Once:
+    """Does something before the first command that fits, once."""
+
+    def __init__(self, name: str, command: str, act: Any) -> None:
+        self.name, self.command, self.act, self.done = name, command, act, False
+
+    def __call__(self, name: str, command: str) -> None:
+        if not self.done and name == self.name and command.startswith(self.command):
+            self.done = True
+            self.act()
+
+
+def test_evicted_from_the_arbiter_while_joining_the_others() -> None:
+    """The join notices, fails, and leaves no registration behind on the others."""
+    world = World("spec", "spec")
+    world.join(1)
+    world.join(3)
+    strike = Once(SECOND, "REGISTER", lambda: world.evict(1, 2))
+    with pytest.raises(NotMember, match="is not registered"):
+        world.finish(world.joining(2), strike)
+    assert strike.done
+    for name in world.units:
+        assert not world.look(name).lives(TAG, 2)
+        assert not world.can_write(2, name)
+    with pytest.raises(NotMember, match="reboot"):
+        world.join(2)
+
+
+def test_evicted_while_renewing_its_registration() -> None:
+    """The target refuses: REGISTER names the key that must be there (rule 4)."""
+    world = World("spec")
+    world.join(1)
+    world.join(2)
+    world.join(3, aptpl="no")  # the last one wins, so node 2 has to register again
+    strike = Once(FIRST, "REGISTER", lambda: world.evict(1, 2))
+    with pytest.raises(NotMember, match="was evicted while it was being registered"):
+        world.finish(world.joining(2), strike)
+    assert strike.done
+    assert not world.can_write(2, FIRST)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_evicted_while_a_second_path_is_registered(nth: int) -> None:
+    world = World("spec", paths=1)
+    for node in (1, 2, 3):
+        world.join(node)
+    world.paths = 2
+    seen = []
+
+    def strike(name: str, command: str) -> None:
+        if command.startswith("REGISTER"):
+            seen.append(command)
+            if len(seen) == nth:
+                world.paths = 1
+                world.evict(1, 2)
+                world.paths = 2
+
+    with pytest.raises(BarrierError):
+        world.finish(world.joining(2), strike)
+    assert len(seen) >= nth
+    assert not world.look(FIRST).lives(TAG, 2)
+    with pytest.raises(NotMember):
+        world.join(2)
+
+
+def test_a_life_that_holds_the_reservation_leaves_the_barrier_up() -> None:
+    """Taking back its registration would release it, so that is left to the evictor."""
+    world = World("spec", "spec")
+    world.join(1)
+    world.join(3)
+    world.send(1, SECOND, build.clear(world.key(1)))
+    assert world.look(SECOND).bare
+
+    def evict_on_the_arbiter() -> None:
+        assert world.send(1, FIRST, build.preempt(world.key(1), world.key(2))).good
+
+    strike = Once(SECOND, "RESERVE", evict_on_the_arbiter)
+    with pytest.raises(NotMember):
+        world.finish(world.joining(2), strike)
+    assert strike.done
+    held = world.look(SECOND).reservation
+    assert held is not None and held.key == world.key(2)
+
+
+def test_a_delayed_registration_of_the_victim_on_the_arbiter() -> None:
+    """It lands while another LU is evicted: the last reading sees it, and it is evicted too."""
+    world = World("spec", "spec")
+    for node in (1, 2, 3):
+        world.join(node)
+
+    def land() -> None:
+        for _ in range(3):
+            if world.send(2, FIRST, build.register_and_ignore(world.key(2), True)).good:
+                break
+
+    strike = Once(SECOND, "PREEMPT", land)
+    world.finish(world.evicting(1, 2), strike)
+    assert strike.done
+    for name in world.units:
+        assert not world.look(name).lives(TAG, 2)
+        assert not world.can_write(2, name)
+
+
+def test_two_lus_with_one_identity_are_found_out() -> None:
+    """A copied disk looks like a second path until only one of the two changes (rule 1)."""
+    world = World("spec")
+    for node in (1, 2, 3):
+        world.join(node)
+    original = world.units[FIRST]
+    copy = textform.load(textform.dump(original))
+    world.paths = 2
+    plain_send = world.send
+
+    def send(node: int, name: str, action: Any, path: int = 0) -> Any:
+        world.units[name] = (original, copy)[path]
+        return plain_send(node, name, action, 0)
+
+    world.send = send  # type: ignore[method-assign]
+    with pytest.raises(BarrierError, match="several LUs with one identity"):
+        world.evict(1, 2)
+
+
+def test_the_victims_initiator_under_a_strangers_key() -> None:
+    """A left-over key on another port of the same initiator may write just as well."""
+    world = World("spec", paths=1)
+    for node in (1, 2, 3):
+        world.join(node)
+    world.send(2, FIRST, build.register_and_ignore(0x12340001, False), path=1)
+    with pytest.raises(BarrierBroken, match=r"initiator .*n2 is still registered, by a product"):
+        world.evict(1, 2)
+
+
+def test_a_node_never_evicts_itself() -> None:
+    """Rule 8."""
+    world = World("spec")
+    world.join(1)
+    world.sent.clear()
+    with pytest.raises(InvalidInput, match="never evicts itself"):
+        world.evict(1, 1)
+    assert not world.sent
+
+
+def test_a_clock_before_2020_and_nothing_to_go_by() -> None:
+    world = World("spec")
+    world.clock = 1_000_000
+    with pytest.raises(InvalidInput, match="set the clock"):
+        world.join(1)
+    assert world.look(FIRST).bare
+
+
+def test_a_boot_that_was_cut_short_goes_on_with_its_incarnation() -> None:
+    """Remembered before the first registration: whatever may still land bears the same key."""
+    world = World("spec")
+    steps = world.joining(1)
+    while next(steps)[1] != "REGISTER AND IGNORE EXISTING KEY":
+        pass
+    key = world.key(1)
+    world.clock += 60
+    world.join(1)
+    assert world.key(1) == key
