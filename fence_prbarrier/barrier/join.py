@@ -102,7 +102,9 @@ def _register_everywhere(
             if outcome.good:
                 continue
             if outcome.verdict == verdicts.CONFLICT:
-                # A new path, or this life has been evicted: the count will tell.
+                if not (yield from look(route, first.full)).count(own):
+                    raise _evicted(own)
+                # A new path, then; if an eviction comes now, the count will tell.
                 outcome = yield from _insist(path, register(0, own, persist))
             if outcome.verdict == verdicts.CONFLICT:
                 # The nexus bears a key of an older life, or got ours just now.

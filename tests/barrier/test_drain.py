@@ -6,6 +6,7 @@ import pytest
 
 from fence_prbarrier.barrier.drain import check_policy, resolve
 from fence_prbarrier.errors import CommandFailed, InvalidInput
+from fence_prbarrier.scsi import command as build
 from fence_prbarrier.simulator.faults import Fault
 
 from .world import WRITE_10_ONE_BLOCK, World
@@ -68,6 +69,13 @@ def test_auto_resets_where_no_abort_was_seen_to_end() -> None:
     done = world.evict(1, 2)
     assert not done[FIRST].evicted
     assert [name for _, _, name in world.sent].count("LOGICAL UNIT RESET") == 1
+
+
+def test_auto_resets_where_the_barrier_was_down() -> None:
+    """Then nexuses without a registration could write too, and nothing of theirs is aborted."""
+    world = _in_flight("spec", 2)
+    world.send(1, FIRST, build.release(world.key(1)))
+    assert "reset" in world.evict(3, 2)[FIRST].guarantee
 
 
 def test_lost_answer_of_preempt_and_abort() -> None:

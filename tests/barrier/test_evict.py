@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fence_prbarrier.barrier import rules
+from fence_prbarrier.barrier.memory import Memory
 from fence_prbarrier.errors import (
     BarrierBroken,
     BarrierError,
@@ -126,6 +128,30 @@ def test_missing_reservation_is_put_up_by_an_eviction() -> None:
     assert not world.can_write(2, FIRST)
 
 
+def test_no_reservation_is_no_barrier() -> None:
+    world = three("spec")
+    world.send(1, FIRST, build.release(world.key(1)))
+    with pytest.raises(BarrierBroken, match="no reservation stands"):
+        rules.require_barrier(world.look(FIRST), TAG)
+
+
+def test_the_arbiter_is_the_same_whatever_the_order_of_the_names() -> None:
+    """Rule 5: LUs are ordered by identity."""
+    world = three("spec", "spec", "spec")
+    world.units = dict(reversed(list(world.units.items())))
+    world.evict(1, 2)
+    changes = [unit for _, unit, name in world.sent if name == "PREEMPT AND ABORT"]
+    assert changes[0] == FIRST
+
+
+def test_the_memory_of_another_boot_evicts_nobody() -> None:
+    world = three("spec")
+    key = world.key(1)
+    world.memories[1] = Memory(TAG, 1, key.incarnation, current=False)
+    with pytest.raises(NotMember, match="has not joined in this boot"):
+        world.evict(1, 2)
+
+
 def test_every_life_that_was_seen_is_ended() -> None:
     world = three("spec")
     stale = Key.build(TAG, 2, 17)
@@ -218,7 +244,7 @@ def test_a_duel_has_one_winner_in_every_order() -> None:
                 next(duellists[node])
             except StopIteration:
                 won[node] = True
-            except BarrierError:
+            except NotMember:
                 won[node] = False
         assert sum(won.values()) <= 1, f"schedule {schedule:08b}"
         for winner in (node for node, result in won.items() if result):

@@ -51,10 +51,41 @@ def test_evicted_while_renewing_its_registration() -> None:
     world.join(2)
     world.join(3, aptpl="no")  # the last one wins, so node 2 has to register again
     strike = Once(FIRST, "REGISTER", lambda: world.evict(1, 2))
+    generation = world.look(FIRST).generation
     with pytest.raises(NotMember, match="was evicted while it was being registered"):
         world.finish(world.joining(2), strike)
     assert strike.done
     assert not world.can_write(2, FIRST)
+    assert world.look(FIRST).generation == generation + 1, "only the eviction took effect"
+
+
+def test_renewing_brings_aptpl_back() -> None:
+    """Rule 7: the last registration left it out, so every renewal asks for it."""
+    world = World("spec")
+    for node in (1, 2):
+        world.join(node)
+    world.join(3, aptpl="no")
+    key = world.key(2)
+    done = world.join(2)
+    assert done[FIRST].changed and done[FIRST].aptpl and world.key(2) == key
+    world.units[FIRST].power_cycle()
+    assert world.look(FIRST).keys() == {world.key(1), key, world.key(3)}
+
+
+def test_a_path_that_comes_back_with_an_older_life() -> None:
+    """The same key goes onto it, with APTPL, in place of the older one."""
+    world = World("spec")
+    world.join(1)
+    old = world.key(1)
+    world.reboot(1)
+    world.join(1)
+    world.send(1, FIRST, build.register_and_ignore(old, False), path=1)
+    world.paths = 2
+    world.join(1)
+    assert world.look(FIRST).count(world.key(1)) == 2
+    assert not world.look(FIRST).count(old)
+    world.units[FIRST].power_cycle()
+    assert world.look(FIRST).count(world.key(1)) == 2
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
