@@ -23,6 +23,7 @@ from ..scsi.reply import (
     KEY_BYTES,
     LARGEST_FULL_STATUS_DESCRIPTOR_BYTES,
     Capabilities,
+    OddTransportID,
     Registration,
     Reservation,
     parse_capabilities,
@@ -108,9 +109,9 @@ def look(route: Route, full: bool = True) -> Procedure[Snapshot]:
             generation, registrations = yield from read_whole(
                 route, read_full_status, _whole_full_status, FIRST_ALLOCATION_BYTES
             )
-        except (Unsupported, Truncated):
-            # Unknown to the target, or too long for its 16-bit length field:
-            # READ KEYS needs 8 bytes a registration.
+        except (Unsupported, Truncated, OddTransportID):
+            # Unknown to the target, too long for its 16-bit length field, or
+            # with a nexus that cannot be read: READ KEYS needs 8 bytes a key.
             pass
         else:
             reservation = _reservation_of(registrations)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..errors import ProtocolError, Truncated
 from ..key import Key
 from . import spc
-from .transport_id import describe_transport_id
+from .transport_id import describe_transport_id, has_right_length
 
 HEADER_BYTES = 8
 KEY_BYTES = 8
@@ -19,6 +19,10 @@ FULL_STATUS_DESCRIPTOR_BYTES = 24
 # bytes, ",i,0x", twelve digits, NUL, padding (RFC 7143 4.2.7.1, SPC-4 7.6.4.5).
 LONGEST_TRANSPORT_ID_BYTES = 252
 LARGEST_FULL_STATUS_DESCRIPTOR_BYTES = FULL_STATUS_DESCRIPTOR_BYTES + LONGEST_TRANSPORT_ID_BYTES
+
+
+class OddTransportID(ProtocolError):
+    """A registration whose nexus cannot be read; READ KEYS does not need it."""
 
 
 class Reservation:
@@ -206,12 +210,17 @@ def _descriptor(name: str, body: bytes, offset: int) -> tuple[Registration, int]
     key = _registered_key(name, fixed[0:8])
     holder = bool(fixed[12] & 0x01)
     all_target_ports = bool(fixed[12] & 0x02)
+    transport_id = body[offset + len(fixed) : end]
+    if not has_right_length(transport_id):
+        raise OddTransportID(
+            f"{name}: a TransportID of {len(transport_id)} bytes is not of its form"
+        )
     registration = Registration(
         key,
         holder,
         _reservation(name, key, fixed[13]) if holder else None,
         all_target_ports,
         None if all_target_ports else int.from_bytes(fixed[18:20], "big"),
-        describe_transport_id(body[offset + len(fixed) : end]),
+        describe_transport_id(transport_id),
     )
     return registration, end

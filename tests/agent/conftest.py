@@ -1,0 +1,35 @@
+"""Stages, ready to play on."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .stage import Stage
+
+
+def _copy(source: Stage, folder: Path) -> Stage:
+    """LUs and memories are files: a copy of a stage is a stage of its own."""
+    shutil.copytree(source.folder, folder, dirs_exist_ok=True)
+    copy = Stage(folder, lus=0)
+    copy.units = [folder / path.name for path in source.units]
+    return copy
+
+
+@pytest.fixture(scope="session")
+def _template(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    return Stage(tmp_path_factory.mktemp("stage"), lus=2).join_all()
+
+
+@pytest.fixture
+def joined(_template: Stage, tmp_path: Path) -> Stage:
+    """n1, n2 and n3 have joined lu0 and lu1 (profile spec)."""
+    return _copy(_template, tmp_path)
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Stage:
+    """lu0 and lu1 (profile spec), and nobody has joined."""
+    return Stage(tmp_path, lus=2)
