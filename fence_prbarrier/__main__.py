@@ -1,7 +1,5 @@
 """``python3 -m fence_prbarrier``: the fence agent."""
 
-import sys
+from .agent.cli import script
 
-from .agent.cli import main
-
-sys.exit(main())
+script()

@@ -80,7 +80,7 @@ def open_path(name: str, local_name: str) -> Path:
             from .transport.mock import MockPath
 
             mock = MockPath(name[len(MOCK_PREFIX) :], local_name)
-            return Path(name, mock, f"{mock.file} {mock.nexus}")
+            return Path(name, mock, f"{os.path.realpath(mock.file)} {mock.nexus}")
         return _open_node(name)
     except DeviceError as error:
         error.where = f"device {name}"

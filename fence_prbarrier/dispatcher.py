@@ -72,9 +72,11 @@ class Limits:
 class Dispatcher:
     """Carries procedures' requests to the paths of the LUs of this node."""
 
-    def __init__(self, limits: Limits, report: Report) -> None:
+    def __init__(self, limits: Limits, report: Report, details: bool = True) -> None:
+        """Without ``details`` commands are framed by BEGIN and END, and not described."""
         self.limits = limits
         self.report = report
+        self.details = details
         self.paths: dict[str, list[Path]] = {}
         self.commands = 0
         self._counting = allocate_lock()
@@ -161,9 +163,10 @@ class Dispatcher:
             completion = path.transport.execute(action, timeout_ms)
         outcome = classify(action, completion)
         self.report(END, what)
-        milliseconds = (time.monotonic() - began) * 1000
-        answer = f"{outcome.detail} {outcome.data[:MAX_SHOWN_BYTES].hex(' ')}".rstrip()
-        self.report(DETAIL, f"{what}: {_bytes_of(action)} -> {answer} ({milliseconds:.1f} ms)")
+        if self.details:
+            milliseconds = (time.monotonic() - began) * 1000
+            answer = f"{outcome.detail} {outcome.data[:MAX_SHOWN_BYTES].hex(' ')}".rstrip()
+            self.report(DETAIL, f"{what}: {_bytes_of(action)} -> {answer} ({milliseconds:.1f} ms)")
         return outcome
 
     def close(self) -> None:

@@ -116,7 +116,7 @@ class Store:
         try:
             descriptor = os.open(path, flags, FILE_MODE)
         except OSError as error:
-            raise self._fault(error) from None
+            raise self._fault(error, path) from None
         try:
             flock(descriptor, LOCK_EX | LOCK_NB)
         except BlockingIOError:
@@ -126,7 +126,7 @@ class Store:
             ) from None
         except OSError as error:
             os.close(descriptor)
-            raise self._fault(error) from None
+            raise self._fault(error, path) from None
         return descriptor
 
     def _parse(self, raw: bytes) -> Memory:
@@ -158,9 +158,9 @@ class Store:
             " or remove the file if it holds no unwritten data"
         )
 
-    def _fault(self, error: OSError) -> MemoryFault:
+    def _fault(self, error: OSError, path: str = "") -> MemoryFault:
         return MemoryFault(
-            f"{self.path}: {error.strerror}: this boot's memory needs a writable state_dir"
+            f"{path or self.path}: {error.strerror}: this boot's memory needs a writable state_dir"
         )
 
     def _make_directory(self) -> None:

@@ -76,10 +76,13 @@ def device_names(options: Options) -> list[str]:
     return names
 
 
-def perform(task: Task, pipe: Pipe) -> Answer:
-    """Run one action against the devices; every BarrierError becomes exit code 1."""
+def perform(task: Task, pipe: Pipe, details: bool = True) -> Answer:
+    """Run one action against the devices; every BarrierError becomes exit code 1.
+
+    ``details`` tells whether anybody listens to what is said of each command.
+    """
     limits = Limits(task.deadline, float(task.options.number("command_timeout")))
-    dispatcher = Dispatcher(limits, pipe.report)
+    dispatcher = Dispatcher(limits, pipe.report, details)
     try:
         answer = _PERFORMERS[task.action](task, dispatcher)
         pipe.report(INFO, f"{task.action}: {dispatcher.commands} SCSI commands")

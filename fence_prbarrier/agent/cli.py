@@ -50,6 +50,15 @@ def main(argv: list[str] | None = None) -> int:
     return 1
 
 
+def script() -> None:
+    """Run one action and end the process.
+
+    All output is flushed by then, so the interpreter is not taken down module
+    by module: after a fork, with its pages to be copied, that takes long.
+    """
+    os._exit(main())
+
+
 def _run(arguments: list[str]) -> int:
     values, unknown = read_arguments(arguments) if arguments else read_stdin()
     options = Options(values)
@@ -99,7 +108,7 @@ def _act(action: str, options: Options, log: Log) -> Answer:
     task = Task(action, options, cluster, local_name, plug, deadline - margin)
 
     def work(pipe: Pipe) -> Answer:
-        return perform(task, pipe)
+        return perform(task, pipe, log.details)
 
     answer = supervise(work, deadline, log.hear)
     if action in ("on", "off") and answer.code == 0:

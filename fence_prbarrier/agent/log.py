@@ -41,6 +41,12 @@ class Log:
         if not self._quiet:
             syslog.openlog("fence_prbarrier", syslog.LOG_PID, syslog.LOG_DAEMON)
 
+    @property
+    def details(self) -> bool:
+        """Whether anybody wants to read of every SCSI command."""
+        somewhere = not self._quiet or self._logfile is not None
+        return self._debug is not None or (somewhere and self._level >= _THRESHOLDS[DETAIL])
+
     def hear(self, kind: str, text: str) -> None:
         """Log one line; kinds that are not for people (begin, end) are passed over."""
         if kind not in _THRESHOLDS:
@@ -50,11 +56,18 @@ class Log:
             if wanted:
                 say(text)
             if kind in _SYSLOG_LEVELS:
-                syslog.syslog(_SYSLOG_LEVELS[kind], f"{kind}: {text}")
+                syslog.syslog(_SYSLOG_LEVELS[kind], f"{kind}: {one_line(text)}")
         if self._logfile is not None and wanted:
             _write(self._logfile, kind, text)
         if self._debug is not None:
             _write(self._debug, kind, text)
+
+
+def one_line(text: str) -> str:
+    """The same with control characters escaped: names in a message may hold any."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def say(text: str) -> None:
@@ -62,7 +75,7 @@ def say(text: str) -> None:
     if sys.stderr is None:
         return
     try:
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(one_line(text) + "\n")
         sys.stderr.flush()
     except OSError:
         pass  # nobody reads it; the exit code still tells
@@ -85,7 +98,7 @@ def _open(path: str, name: str) -> TextIO | None:
 def _write(file: TextIO, kind: str, text: str) -> None:
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     try:
-        file.write(f"{stamp} {kind} {text}\n")
+        file.write(f"{stamp} {kind} {one_line(text)}\n")
         file.flush()
     except OSError:
         pass  # a full disk must not stop a fence

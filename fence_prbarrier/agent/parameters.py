@@ -187,8 +187,10 @@ PARAMETERS = (
     Parameter("verbose_level", "", INTEGER, "0",
               "Level of logging: 1 and 2 what is decided, 3 every SCSI command.", "level",
               high=10),
-    Parameter("debug_file", "D", STRING, "", "File that everything is logged to.", "file"),
-    Parameter("logfile", "", STRING, "", "File that is logged to as to stderr.", "file"),
+    Parameter("debug_file", "D", STRING, "",
+              "File that everything is logged to; not on a shared disk.", "file"),
+    Parameter("logfile", "", STRING, "",
+              "File that is logged to as to stderr; not on a shared disk.", "file"),
     Parameter("help", "h", BOOLEAN, "0", "Show this help and exit."),
     Parameter("version", "V", BOOLEAN, "0", "Show the version and exit."),
 )  # fmt: skip

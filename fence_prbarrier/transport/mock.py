@@ -9,6 +9,7 @@ file is an error.
 from __future__ import annotations
 
 import os
+import stat
 
 from ..errors import DeviceError
 from ..scsi.outcome import Completion
@@ -45,10 +46,14 @@ class MockPath:
             raise DeviceError(str(error)) from None
 
     def _require_file(self, profile: str | None) -> None:
-        if os.path.exists(self.file):
-            if not os.path.isfile(self.file):
+        try:
+            if not stat.S_ISREG(os.stat(self.file).st_mode):
                 raise DeviceError("is not a file; expected the file of a simulated LU")
             return
+        except FileNotFoundError:
+            pass  # made below, if a profile asks for it
+        except OSError as error:
+            raise DeviceError(f"cannot be looked at: {error.strerror}") from None
         if profile is None:
             raise DeviceError(
                 "is not there; make it with python3 -m fence_prbarrier.simulator create FILE,"
