@@ -21,9 +21,10 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, NamedTuple
 
 with contextlib.suppress(ImportError):  # without it the tests are skipped, not broken
     import pexpect

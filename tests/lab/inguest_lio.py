@@ -6,8 +6,9 @@ import contextlib
 import os
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any
 
 CONFIG = Path("/sys/kernel/config/target")
 DISKS = Path("/run/lab/disks")

@@ -8,11 +8,12 @@ nexus, and one initiator's path can be cut without touching the others.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Sequence
+from typing import Any
 
 from .guest import REPO, Guest, Job, LabError, Result
 from .model import INITIATORS, PORTAL, TARGET, Direct, Reply, ScsiPath, Unit, typed_paths, unit

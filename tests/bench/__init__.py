@@ -1,0 +1,1 @@
+"""Benchmarks: scripts that print; nothing here is a timed test."""
