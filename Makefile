@@ -10,7 +10,7 @@ SBINDIR = $(PREFIX)/sbin
 DATADIR = $(PREFIX)/share/fence_prbarrier
 MANDIR = $(PREFIX)/share/man/man8
 
-.PHONY: demo test lint metadata bench install uninstall clean
+.PHONY: demo test cluster lint metadata bench install uninstall clean
 
 # A fence, shown on simulated disks.  Needs Python 3.9 or later and nothing else.
 demo:
@@ -20,6 +20,10 @@ demo:
 # Every test, the lab with a real Linux target among them.  Installs what it needs.
 test:
 	@tests/run $(ARGS)
+
+# Four kernels: a SAN and three Pacemaker nodes.  Five minutes, and not part of `make test`.
+cluster:
+	@tests/run tests/cluster $(ARGS)
 
 lint:
 	@tests/run tests/unit/test_lint.py

@@ -14,7 +14,7 @@ from ..errors import BarrierError, InvalidInput, NotMember, raise_all
 from ..key import EPOCH_UNIX_SECONDS, Key, next_incarnation
 from . import rules
 from .drain import resolve
-from .evict import Eviction, evict
+from .evict import Eviction, evict, put_up
 from .exchange import Route
 from .inspect import look, look_by_every_path
 from .join import join, leave
@@ -105,6 +105,18 @@ def evict_everywhere(
     looks = _all_or_raise(units, (yield from inspect_everywhere(units)))
     _check_each(units, looks, lambda found: rules.refuse_foreign_property(found, own.tag))
     _check_each(units, looks, lambda found: rules.require_member(found, own))
+    bare = [unit for unit in units if looks[unit.name].reservation is None]
+    if bare:
+        # Who could write until now is not known, so this is no success (rule 1); the
+        # cluster manager's next try finds the barrier up.
+        results = yield Each(
+            {
+                unit.name: put_up(own, resolve(drain, unit.vendor, unit.name), Route(unit.paths))
+                for unit in bare
+            }
+        )
+        _all_or_raise(bare, results)
+        _check_each(bare, looks, lambda found: rules.require_barrier(found, own.tag))
     # What this action may end: the lives that stood on any LU when it looked.
     named = frozenset(key for found in looks.values() for key in found.lives(own.tag, victim))
     initiators = {name for found in looks.values() for name in found.initiators(named)}

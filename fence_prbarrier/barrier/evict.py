@@ -94,6 +94,19 @@ def evict(
     )
 
 
+def put_up(own: Key, drain: Drain, route: Route) -> Procedure[None]:
+    """Reserve where nothing is reserved, and drain: anybody could write until now.
+
+    A conflict means that another member was first.
+    """
+    progress = _Progress()
+    progress.barrier_was_down = True
+    outcome = yield from send(route.current, reserve(own))
+    if not outcome.good and outcome.verdict not in LOOK_AGAIN:
+        raise failure(reserve(own), outcome)
+    yield from _drain(drain, route, progress)
+
+
 def _remove(
     own: Key, victim: int, route: Route, snapshot: Snapshot, progress: _Progress
 ) -> Procedure[str]:

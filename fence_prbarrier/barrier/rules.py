@@ -65,7 +65,8 @@ def require_barrier(snapshot: Snapshot, tag: int) -> None:
     """A type 5 reservation of this cluster stands on the LU."""
     if snapshot.reservation is None:
         raise BarrierBroken(
-            "no reservation stands on the LU, so anybody may write to it; run action=on on a member"
+            "no reservation stands on the LU, so anybody may write to it; on puts it up, and so"
+            " does an off that fails for it: try again"
         )
     refuse_foreign_property(snapshot, tag)
 

@@ -86,8 +86,10 @@ def test_rules_1_and_6_off_sends_nothing_where_one_lu_is_broken(
 
 
 def test_rule_1_off_puts_a_missing_reservation_up(joined: Stage) -> None:
-    """RESERVE if no reservation stands; success shows it standing."""
+    """RESERVE if no reservation stands; that is no success yet, the next try may be one."""
     _release(joined, 1)
+    assert_refused(joined.do("n1", "off", "n2"), f"mock:{joined.units[1]}", "no reservation")
+    assert joined.keys("n2") and joined.keys("n2", 1)
     assert joined.do("n1", "off", "n2") == (0, "Success: Powered OFF\n", "")
     assert any(line.startswith("reserved type 5 ") for line in joined.pictures()[1])
 

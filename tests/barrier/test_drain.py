@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fence_prbarrier.barrier.drain import check_policy, resolve
-from fence_prbarrier.errors import CommandFailed, InvalidInput
+from fence_prbarrier.errors import BarrierBroken, CommandFailed, InvalidInput
 from fence_prbarrier.scsi import command as build
 from fence_prbarrier.simulator.faults import Fault
 
@@ -75,7 +75,10 @@ def test_auto_resets_where_the_barrier_was_down() -> None:
     """Then nexuses without a registration could write too, and nothing of theirs is aborted."""
     world = _in_flight("spec", 2)
     world.send(1, FIRST, build.release(world.key(1)))
-    assert "reset" in world.evict(3, 2)[FIRST].guarantee
+    with pytest.raises(BarrierBroken, match="no reservation stands"):
+        world.evict(3, 2)
+    assert [name for _, _, name in world.sent if name == "LOGICAL UNIT RESET"]
+    assert not _arrives_late(world)
 
 
 def test_lost_answer_of_preempt_and_abort() -> None:

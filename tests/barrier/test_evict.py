@@ -119,13 +119,28 @@ def test_evicted_from_one_lu_evicts_nobody_on_any() -> None:
     assert world.look(FIRST).lives(TAG, 1)
 
 
-def test_missing_reservation_is_put_up_by_an_eviction() -> None:
-    world = three("spec")
-    world.send(1, FIRST, build.release(world.key(1)))
+def test_missing_reservation_is_put_up_and_is_no_success() -> None:
+    """Rule 1: who could write until now is not known; the next try finds the barrier up."""
+    world = three("spec", "spec")
+    world.send(1, SECOND, build.release(world.key(1)))
+    with pytest.raises(BarrierBroken, match=f"LU {SECOND}: no reservation stands"):
+        world.evict(3, 2)
+    assert "PREEMPT AND ABORT" not in [name for _, _, name in world.sent]
+    held = world.look(SECOND).reservation
+    assert held is not None and held.key == world.key(3)
     world.evict(3, 2)
+    assert not world.can_write(2, FIRST) and not world.can_write(2, SECOND)
+
+
+def test_a_reservation_that_goes_away_in_the_middle_is_put_up_again() -> None:
+    world = three("spec", "spec")
+    steps = world.evicting(3, 2)
+    while next(steps) != (SECOND, "PREEMPT AND ABORT"):
+        pass
+    world.send(1, FIRST, build.release(world.key(1)))
+    world.finish(steps)
     held = world.look(FIRST).reservation
     assert held is not None and held.key == world.key(3)
-    assert not world.can_write(2, FIRST)
 
 
 def test_no_reservation_is_no_barrier() -> None:

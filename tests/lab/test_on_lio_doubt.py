@@ -73,7 +73,7 @@ def test_a_bare_lu(lab: Lab) -> None:
 
 
 def test_no_reservation(lab: Lab) -> None:
-    """Rule 1: keys, but no reservation: an absent key is not OFF; `off` puts the barrier up."""
+    """Rule 1: keys, but no reservation: no OFF and no `off`, which puts the barrier up again."""
     n1, _, n3 = two_members(lab)
     persist(lab, f"-L -T {WERO} -K {n1.key(1):x}", "n1", 1)
     assert bears(lab, 1).type == 0
@@ -84,6 +84,8 @@ def test_no_reservation(lab: Lab) -> None:
     present = n1.run("status", "n2")
     assert (present.code, present.out) == (0, "Status: ON\n")
     assert "no reservation stands" in present.err
+    refused(n1.run("off", "n2"), lab, 1, "no reservation stands", "anybody may write")
+    assert bears(lab, 0).type == WERO and n1.run("status", "n2").code == 0
     assert n1.run("off", "n2").out == "Success: Powered OFF\n"
     assert (bears(lab, 1).holder, bears(lab, 1).type) == (n1.key(1), WERO)
     assert n1.run("status", "n2").code == 2
