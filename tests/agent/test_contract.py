@@ -49,11 +49,14 @@ def test_on_repairs_a_lu_that_is_new(joined: Stage) -> None:
 
 
 def test_an_already_off_is_verified_anew(joined: Stage) -> None:
-    """Already OFF is no shortcut: without a reservation it is a failure or a repaired barrier."""
+    """Already OFF is no shortcut: without a reservation it fails, and puts the barrier up."""
     assert joined.do("n1", "off", "n2").code == 0
     holder = joined.keys("n1")[0]
     assert joined.reserve_out("n1", 2, holder, kind=5) == 0  # RELEASE
     assert joined.do("n1", "status", "n2").code == 1
+    repaired = joined.do("n1", "off", "n2")
+    assert (repaired.code, repaired.out) == (1, "")
+    assert "no reservation stands" in repaired.err
     assert joined.do("n1", "off", "n2") == (0, "Success: Already OFF\n", "")
     assert any(line.startswith("reserved type 5 ") for line in joined.pictures()[0])
 

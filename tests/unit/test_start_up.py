@@ -118,7 +118,7 @@ def test_importing_the_package_does_nothing() -> None:
         "print(json.dumps(seen))"
     )
     run = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program, str(ROOT)],
+        [sys.executable, "-I", "-S", "-B", "-c", program, str(ROOT)],
         capture_output=True,
         text=True,
         check=True,
