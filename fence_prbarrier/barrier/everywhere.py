@@ -105,18 +105,18 @@ def evict_everywhere(
     looks = _all_or_raise(units, (yield from inspect_everywhere(units)))
     _check_each(units, looks, lambda found: rules.refuse_foreign_property(found, own.tag))
     _check_each(units, looks, lambda found: rules.require_member(found, own))
-    bare = [unit for unit in units if looks[unit.name].reservation is None]
-    if bare:
+    down = [unit for unit in units if looks[unit.name].reservation is None]
+    if down:
         # Who could write until now is not known, so this is no success (rule 1); the
         # cluster manager's next try finds the barrier up.
         results = yield Each(
             {
                 unit.name: put_up(own, resolve(drain, unit.vendor, unit.name), Route(unit.paths))
-                for unit in bare
+                for unit in down
             }
         )
-        _all_or_raise(bare, results)
-        _check_each(bare, looks, lambda found: rules.require_barrier(found, own.tag))
+        _all_or_raise(down, results)
+        _check_each(down, looks, lambda found: rules.require_barrier(found, own.tag))
     # What this action may end: the lives that stood on any LU when it looked.
     named = frozenset(key for found in looks.values() for key in found.lives(own.tag, victim))
     initiators = {name for found in looks.values() for name in found.initiators(named)}
