@@ -77,17 +77,25 @@ def in_order(units: Iterable[Unit]) -> list[Unit]:
 
 
 def inspect_everywhere(units: list[Unit]) -> Plan[dict[str, Snapshot | BarrierError]]:
-    """A snapshot of every LU, or the error that stands in its place."""
+    """A snapshot of every LU, or the error that stands in its place.
+
+    Through every path that answers: what is told of a LU is told by all of them.
+    """
     found: dict[str, Snapshot | BarrierError] = yield Each(
-        {unit.name: look(Route(unit.paths)) for unit in units}
+        {unit.name: look_by_every_path(unit.paths) for unit in units}
     )
     return found
 
 
-def _read_back(units: list[Unit]) -> Plan[dict[str, Snapshot]]:
-    """Every LU, through every path that still answers, or an error."""
-    found = yield Each({unit.name: look_by_every_path(unit.paths) for unit in units})
+def _first_look(units: list[Unit]) -> Plan[dict[str, Snapshot]]:
+    """Every LU through one path: what to begin with, never what to end with."""
+    found = yield Each({unit.name: look(Route(unit.paths)) for unit in units})
     return _all_or_raise(units, found)
+
+
+def _read_back(units: list[Unit]) -> Plan[dict[str, Snapshot]]:
+    """Every LU, or an error."""
+    return _all_or_raise(units, (yield from inspect_everywhere(units)))
 
 
 def evict_everywhere(
@@ -102,7 +110,7 @@ def evict_everywhere(
     if victim == own.node:
         raise InvalidInput(f"node {victim} is this node itself: a node never evicts itself")
     units = in_order(units)
-    looks = _all_or_raise(units, (yield from inspect_everywhere(units)))
+    looks = yield from _first_look(units)
     _check_each(units, looks, lambda found: rules.refuse_foreign_property(found, own.tag))
     _check_each(units, looks, lambda found: rules.require_member(found, own))
     down = [unit for unit in units if looks[unit.name].reservation is None]
@@ -153,7 +161,7 @@ def join_everywhere(
 ) -> Plan[dict[str, Membership]]:
     """Register this boot's key on every LU, or raise."""
     units = in_order(units)
-    looks = _all_or_raise(units, (yield from inspect_everywhere(units)))
+    looks = yield from _first_look(units)
     _check_each(units, looks, lambda found: rules.refuse_foreign_property(found, memory.tag))
     before, memory = memory, _life(units, looks, memory, rejoin, now_unix_seconds)
     own = memory.require_key()
@@ -176,7 +184,7 @@ def join_everywhere(
         _all_or_raise(batch, results)
     if len(units) > 1:
         # An eviction may have taken the arbiter while the others were joined.
-        looks = _all_or_raise(units, (yield from inspect_everywhere(units)))
+        looks = yield from _read_back(units)
         if not all(looks[unit.name].count(own) for unit in units):
             yield from _take_back(own, units, done)
         _check_each(units, looks, lambda found: rules.require_member(found, own))

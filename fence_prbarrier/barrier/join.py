@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 MAX_ROUNDS = 6
 
 # aptpl: whether registrations are to outlive a power loss of the target.
-APTPL_AUTO = "auto"
 APTPL_YES = "yes"
 APTPL_NO = "no"
 

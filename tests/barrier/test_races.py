@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fence_prbarrier.barrier.everywhere import inspect_everywhere
 from fence_prbarrier.errors import BarrierBroken, BarrierError, InvalidInput, NotMember
 from fence_prbarrier.scsi import command as build
 from fence_prbarrier.simulator import textform
@@ -167,6 +168,9 @@ def test_two_lus_with_one_identity_are_found_out() -> None:
     world.send = send  # type: ignore[method-assign]
     with pytest.raises(BarrierError, match="several LUs with one identity"):
         world.evict(1, 2)
+    world.units[FIRST] = original
+    found = world.finish(world.steps(1, inspect_everywhere(world.described(1))))
+    assert "several LUs with one identity" in str(found[FIRST])
 
 
 def test_the_victims_initiator_under_a_strangers_key() -> None:
