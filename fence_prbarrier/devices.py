@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 
 from .barrier.everywhere import Unit
-from .errors import DeviceError, InvalidInput
+from .errors import BarrierError, DeviceError, InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from .transport import Transport
 
@@ -53,11 +53,12 @@ def read_devices_file(path: str) -> list[str]:
 class Path:
     """One path: its name, and its transport while it is open.
 
-    ``nexus`` is what two names of one I_T nexus share; ``vendor`` and
-    ``product`` are empty until they are known.
+    ``nexus`` is what two names of one I_T nexus share, and no other nexus of
+    this boot; ``vendor`` and ``product`` are empty until they are known.
+    ``hung``: a command on it never came back.
     """
 
-    __slots__ = ("name", "transport", "nexus", "vendor", "product")
+    __slots__ = ("name", "transport", "nexus", "vendor", "product", "hung")
 
     def __init__(
         self, name: str, transport: Transport, nexus: str, vendor: str = "", product: str = ""
@@ -67,6 +68,18 @@ class Path:
         self.nexus = nexus
         self.vendor = vendor
         self.product = product
+        self.hung = False
+
+
+class Lost:
+    """A name that led to no usable path: of which LU, empty if nobody knows, and why."""
+
+    __slots__ = ("name", "identity", "error")
+
+    def __init__(self, name: str, identity: str, error: BarrierError) -> None:
+        self.name = name
+        self.identity = identity
+        self.error = error
 
 
 def open_path(name: str, local_name: str) -> Path:
@@ -101,10 +114,30 @@ def _open_node(name: str) -> Path:
             f"its path is {state or 'in no known state'}, not running, so it gets no command;"
             " bring the path back"
         )
-    return Path(name, SgIo(node), node.device, node.vendor, node.product)
+    return Path(name, SgIo(node), node.nexus, node.vendor, node.product)
 
 
-def group(identified: Iterable[tuple[str, Path]]) -> list[tuple[Unit, list[Path]]]:
+def last_identity(name: str) -> str:
+    """The LU that a name leads to, as the kernel read it when it found the device.
+
+    No command is sent.  Empty where the kernel has no device of that name, or
+    its page cannot be understood.
+    """
+    from .scsi.identity import name_of_unit, parse_designators
+    from .transport.sysfs import find_node
+
+    if name.startswith(MOCK_PREFIX) or not os.path.isabs(name):
+        return ""
+    try:
+        page = find_node(name).identification
+        return name_of_unit(parse_designators(page, len(page)))
+    except BarrierError:
+        return ""  # the error that made somebody ask is the one to tell
+
+
+def group(
+    identified: Iterable[tuple[str, Path]], lost: Sequence[Lost] = ()
+) -> list[tuple[Unit, list[Path]]]:
     """(identity, path) pairs to LUs with their paths, in the order of identities.
 
     Two names of one I_T nexus, such as the block and the sg node of a disk,
@@ -123,7 +156,7 @@ def group(identified: Iterable[tuple[str, Path]]) -> list[tuple[Unit, list[Path]
             raise InvalidInput(
                 f"LU {name} has {len(paths)} paths, at most {MAX_PATHS_PER_UNIT} are supported"
             )
-        label = f"{name} ({', '.join(path.name for path in paths)})"
-        unit = Unit(name, len(paths), paths[0].vendor, paths[0].product, label)
-        units.append((unit, paths))
+        ends = tuple((path.nexus, path.name) for path in paths)
+        gone = tuple(str(each.error) for each in lost if each.identity == name)
+        units.append((Unit(name, ends, paths[0].vendor, paths[0].product, gone), paths))
     return units

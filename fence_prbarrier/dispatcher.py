@@ -8,20 +8,21 @@ most one command in flight.
 from __future__ import annotations
 
 import time
-from _thread import LockType, allocate_lock, start_new_thread
+from _thread import allocate_lock
 
 from .barrier.everywhere import Each, Remember, Unit
 from .barrier.exchange import Route
 from .barrier.inspect import identify, make_and_model
-from .devices import group, open_path
+from .devices import Lost, group, last_identity, open_path
 from .errors import BarrierError, OutOfTime, raise_all
 from .scsi.command import Command, LogicalUnitReset, Pause
-from .scsi.outcome import GOOD, Outcome, classify
+from .scsi.outcome import GOOD, Completion, Outcome, classify
+from .threads import NoAnswer, in_parallel, in_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, TypeVar
+    from typing import TypeVar
 
     from .barrier.everywhere import Plan
     from .barrier.exchange import Action, Procedure
@@ -30,12 +31,17 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
     Report = Callable[[str, str], None]
+    Remembered = Callable[[], Mapping[str, str]]
 
 MAX_UNITS_AT_ONCE = 16
 # A command is not begun with less time than this left: it could not be read back.
 LEAST_SECONDS = 0.05
 LEAST_TIMEOUT_MS = 50
 MAX_SHOWN_BYTES = 96
+# The kernel has its own time limit for a command, and time after it to abort the command.
+KERNEL_GRACE_SECONDS = 1.0
+
+HUNG = "no answer, the path hangs; whether the command was executed is not known"
 
 # Kinds of report: DETAIL is for debugging, BEGIN and END frame each command.
 BEGIN = "begin"
@@ -79,33 +85,57 @@ class Dispatcher:
         self.details = details
         self.paths: dict[str, list[Path]] = {}
         self.commands = 0
+        # A thread is still in the kernel with a command that changes something.
+        self.in_doubt = False
         self._counting = allocate_lock()
 
-    def discover(self, names: Sequence[str], local_name: str, models: bool) -> list[Unit]:
+    def discover(
+        self, names: Sequence[str], local_name: str, models: bool, remembered: Remembered
+    ) -> list[Unit]:
+        """survey(), where every LU must have a usable path.
+
+        What cannot be asked cannot be said to be fenced: a name of no known LU,
+        or of a LU that no other name leads to, is an error.
+        """
+        units, troubles = self.survey(names, local_name, models, remembered)
+        raise_all(troubles)
+        return units
+
+    def survey(
+        self, names: Sequence[str], local_name: str, models: bool, remembered: Remembered
+    ) -> tuple[list[Unit], list[BarrierError]]:
         """Open every device, ask each who it is, and group paths into LUs.
 
         ``models`` asks for the make too, where the kernel does not know it.
-
-        Any name that leads to no usable path is an error: what cannot be asked
-        cannot be said to be fenced.
+        ``remembered`` tells which LU each device led to earlier in this boot; it
+        is asked only for those that cannot tell now.  The errors are those of
+        names that leave their LU, or nobody knows which, without a path.
         """
-        results = in_parallel(self._probe, [(name, local_name, models) for name in names])
-        raise_all([result for result in results if isinstance(result, BarrierError)])
-        found = [result for result in results if not isinstance(result, BarrierError)]
+        results = in_parallel(
+            self._probe, [(name, local_name, models) for name in names], MAX_UNITS_AT_ONCE
+        )
+        found, lost = [], []
+        for name, result in zip(names, results):
+            if isinstance(result, BarrierError):
+                identity = last_identity(name) or remembered().get(name, "")
+                lost.append(Lost(name, identity, result))
+            else:
+                found.append(result)
         units = []
-        for unit, paths in group(found):
+        for unit, paths in group(found, lost):
             self.paths[unit.name] = paths
             units.append(unit)
-        return units
+        return units, [each.error for each in lost if each.identity not in self.paths]
 
     def _probe(self, name: str, local_name: str, models: bool) -> tuple[str, Path]:
         self.report(BEGIN, f"open {name}")
         path = open_path(name, local_name)
         self.report(END, f"open {name}")
         try:
-            identity = self.drive(identify(Route(1)), [path])
+            # One path of possibly several: it must not hold up the others.
+            identity = self.drive(identify(Route(1)), [path], alone=False)
             if models and not path.vendor:
-                model = self.drive(make_and_model(Route(1)), [path])
+                model = self.drive(make_and_model(Route(1)), [path], alone=False)
                 path.vendor, path.product = model.vendor, model.product
         except BarrierError as error:
             path.transport.close()
@@ -131,19 +161,23 @@ class Dispatcher:
 
     def _each(self, each: Each) -> Mapping[str, object]:
         jobs = [(procedure, self.paths[name]) for name, procedure in each.jobs.items()]
-        return dict(zip(each.jobs, in_parallel(self.drive, jobs)))
+        return dict(zip(each.jobs, in_parallel(self.drive, jobs, MAX_UNITS_AT_ONCE)))
 
-    def drive(self, procedure: Procedure[T], paths: list[Path]) -> T:
-        """Run one procedure on one LU to its end."""
+    def drive(self, procedure: Procedure[T], paths: list[Path], alone: bool | None = None) -> T:
+        """Run one procedure on one LU to its end.
+
+        ``alone``: no other path could do what one of these does not.
+        """
+        alone = len(paths) < 2 if alone is None else alone
         try:
             request = next(procedure)
             while True:
-                request = procedure.send(self._carry(request.action, paths[request.path]))
+                request = procedure.send(self._carry(request.action, paths[request.path], alone))
         except StopIteration as stop:
             result: T = stop.value
             return result
 
-    def _carry(self, action: Action, path: Path) -> Outcome:
+    def _carry(self, action: Action, path: Path, alone: bool) -> Outcome:
         """One action on one path: begun in time, reported, classified."""
         if isinstance(action, Pause):
             if self.limits.left() < action.seconds:
@@ -151,23 +185,54 @@ class Dispatcher:
             time.sleep(action.seconds)
             return Outcome(GOOD, "paused")
         timeout_ms = self.limits.timeout_ms(action)
+        if path.hung:
+            return classify(action, Completion(os_error=HUNG))
         what = f"{action.name} on {path.name}"
         with self._counting:
             self.commands += 1
         # Raises where the supervisor is gone: then nothing more is sent.
         self.report(BEGIN, what)
         began = time.monotonic()
-        if isinstance(action, LogicalUnitReset):
-            completion = path.transport.reset(timeout_ms)
-        else:
-            completion = path.transport.execute(action, timeout_ms)
-        outcome = classify(action, completion)
+        outcome = classify(action, self._complete(action, path, timeout_ms, alone, what))
         self.report(END, what)
         if self.details:
             milliseconds = (time.monotonic() - began) * 1000
             answer = f"{outcome.detail} {outcome.data[:MAX_SHOWN_BYTES].hex(' ')}".rstrip()
             self.report(DETAIL, f"{what}: {_bytes_of(action)} -> {answer} ({milliseconds:.1f} ms)")
         return outcome
+
+    def _complete(
+        self,
+        action: Command | LogicalUnitReset,
+        path: Path,
+        timeout_ms: int,
+        alone: bool,
+        what: str,
+    ) -> Completion:
+        """The command's end.  Where another path may do, a path that hangs is given up.
+
+        Its thread stays in the kernel with the command, which may still be
+        executed: what became of it is unknown until it is read back.
+        """
+
+        def call() -> Completion:
+            if isinstance(action, LogicalUnitReset):
+                return path.transport.reset(timeout_ms)
+            return path.transport.execute(action, timeout_ms)
+
+        if alone:
+            return call()
+        left = self.limits.left()
+        try:
+            seconds = min(timeout_ms / 1000 + KERNEL_GRACE_SECONDS, left)
+            return in_time(call, seconds, lambda: not path.transport.running)
+        except NoAnswer:
+            path.hung = True
+            if isinstance(action, LogicalUnitReset) or action.data_out:
+                self.in_doubt = True
+            if seconds >= left:
+                raise OutOfTime(f"timed out: no answer yet from: {what}") from None
+            return Completion(os_error=HUNG)
 
     def close(self) -> None:
         """Give every path back."""
@@ -182,56 +247,3 @@ def _bytes_of(action: Command | LogicalUnitReset) -> str:
         return "task management function"
     parameters = f" | {action.data_out[:MAX_SHOWN_BYTES].hex(' ')}" if action.data_out else ""
     return f"[{action.cdb.hex(' ')}{parameters}]"
-
-
-def in_parallel(
-    function: Callable[..., T],
-    arguments: Sequence[tuple[Any, ...]],
-    limit: int = MAX_UNITS_AT_ONCE,
-) -> list[T | BarrierError]:
-    """``function`` of each tuple of arguments, or the BarrierError raised in its place.
-
-    Anything else that is raised is a defect and is raised here, once all calls
-    have ended.
-    """
-    results: list[Any] = [None] * len(arguments)
-    defects: list[BaseException] = []
-    waiting = iter(range(len(arguments)))
-    taking = allocate_lock()
-
-    def work(done: LockType | None) -> None:
-        while True:
-            with taking:
-                index = next(waiting, None)
-            if index is None:
-                break
-            try:
-                results[index] = function(*arguments[index])
-            except BarrierError as error:
-                results[index] = error
-            except BaseException as error:  # raised again below, in the caller's thread
-                defects.append(error)
-        if done is not None:
-            done.release()
-
-    others = _start(work, min(limit, len(arguments)) - 1)
-    work(None)
-    for done in others:
-        done.acquire()
-    if defects:
-        raise defects[0]
-    return results
-
-
-def _start(work: Callable[[LockType], None], threads: int) -> list[LockType]:
-    """Run ``work`` in up to so many threads; each releases its lock when it ends."""
-    locks = []
-    for _ in range(threads):
-        lock = allocate_lock()
-        lock.acquire()
-        try:
-            start_new_thread(work, (lock,))
-        except RuntimeError:  # no resources for another thread: fewer do
-            break
-        locks.append(lock)
-    return locks

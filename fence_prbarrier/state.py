@@ -12,7 +12,7 @@ import os
 import stat
 from binascii import crc32
 
-from .barrier.memory import Memory
+from .barrier.memory import Memory, Standing
 from .errors import InvalidInput, MemoryFault
 from .key import MAX_INCARNATION
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
-MAGIC = "fence_prbarrier memory 1"
-MAX_FILE_BYTES = 1 << 21
+MAGIC = "fence_prbarrier memory 2"
+MAX_FILE_BYTES = 1 << 23
 MAX_JOINED = 4096
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
@@ -80,8 +80,16 @@ class Store:
             raise MemoryFault(f"{self.path}: more than {MAX_JOINED} LUs to remember")
         self._make_directory()
         body = f"{MAGIC}\nboot {boot_id()}\nincarnation {memory.incarnation}\n"
-        body += "".join(f"joined {name}\n" for name in sorted(memory.joined))
+        for name in sorted(memory.joined):
+            standing = memory.joined[name]
+            body += f"joined {name} {standing.count}\n"
+            for nexus, device in sorted(standing.paths):
+                if not (nexus.isprintable() and device.isprintable()):
+                    raise MemoryFault(f"device {device!r}: its name cannot be kept; rename it")
+                body += f"path {nexus}\t{device}\n"
         body += f"end {crc32(body.encode()):08x}\n"
+        if len(body.encode()) > MAX_FILE_BYTES:
+            raise MemoryFault(f"{self.path}: more than {MAX_FILE_BYTES} bytes to remember")
         # The join lock admits one writer. What a killed one left, or somebody planted, is removed;
         # O_EXCL refuses whatever comes in between.
         fresh = self.path + ".new"
@@ -135,12 +143,11 @@ class Store:
         head, mark, tail = raw.rpartition(b"end ")
         if not mark or tail != b"%08x\n" % crc32(head):
             raise self._broken("cut off or changed")
-        lines = head.decode("ascii", "replace").splitlines()
+        lines = head.decode("utf-8", "replace").split("\n")[:-1]
         if lines[:1] != [MAGIC] or len(lines) < 3:
             raise self._broken("not written by this version")
         boot = lines[1].partition(" ")[2]
         incarnation = lines[2].partition(" ")[2]
-        joined = [line.partition(" ")[2] for line in lines[3:]]
         if not incarnation.isdigit() or not 0 < int(incarnation) <= MAX_INCARNATION:
             raise self._broken("no incarnation in it")
         current = boot == boot_id()
@@ -149,8 +156,26 @@ class Store:
             self.node,
             int(incarnation),
             current,
-            frozenset(joined) if current else frozenset(),
+            self._standings(lines[3:]) if current else None,
         )
+
+    def _standings(self, lines: list[str]) -> dict[str, Standing]:
+        """The LUs, each with the paths in the lines that follow it."""
+        found: dict[str, tuple[int, set[tuple[str, str]]]] = {}
+        name = ""
+        for line in lines:
+            kind, _, rest = line.partition(" ")
+            if kind == "joined":
+                name, _, count = rest.partition(" ")
+                if not (count.isascii() and count.isdigit()):
+                    raise self._broken(f"LU {name} with no count of its nexuses")
+                found[name] = (int(count), set())
+            elif kind == "path" and found:
+                nexus, _, device = rest.partition("\t")
+                found[name][1].add((nexus, device))
+            else:
+                raise self._broken(f"a line that begins with {kind[:20]!r}")
+        return {name: Standing(count, frozenset(paths)) for name, (count, paths) in found.items()}
 
     def _broken(self, why: str) -> MemoryFault:
         return MemoryFault(

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import time
-
 from ..barrier import rules
 from ..barrier.drain import check_policy
-from ..barrier.everywhere import Each, evict_everywhere, inspect_everywhere, join_everywhere
+from ..barrier.everywhere import Each, evict_everywhere, inspect_everywhere
 from ..barrier.exchange import Route
 from ..barrier.inspect import capabilities
-from ..devices import parse_devices, read_devices_file
 from ..dispatcher import Dispatcher, Limits
-from ..errors import BarrierError, CommandFailed, InvalidInput, raise_all
-from ..key import owner_of
-from ..state import Store
+from ..errors import BarrierError, InvalidInput, raise_all
 from ..supervisor import Answer
 from .log import INFO, WARNING
+from .task import discover, join, tell_oddities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,56 +19,13 @@ if TYPE_CHECKING:
 
     from ..barrier.everywhere import Plan, Unit
     from ..barrier.inspect import Snapshot
-    from ..barrier.join import Membership
     from ..cluster import Cluster
     from ..supervisor import Pipe
-    from .parameters import Options
+    from .task import Task
 
 DONE = 0
 FAILED = 1
 IS_OFF = 2  # only for status
-
-
-class Task:
-    """One action, ready to run: everything that needs no device is settled."""
-
-    __slots__ = ("action", "options", "cluster", "local_name", "plug", "deadline")
-
-    def __init__(
-        self,
-        action: str,
-        options: Options,
-        cluster: Cluster,
-        local_name: str,
-        plug: str,
-        deadline: float,
-    ) -> None:
-        self.action = action
-        self.options = options
-        self.cluster = cluster
-        self.local_name = local_name
-        self.plug = plug
-        self.deadline = deadline
-
-    @property
-    def local(self) -> int:
-        """This node's number."""
-        return self.cluster.local_number(self.local_name)
-
-    def store(self) -> Store:
-        """This node's memory on disk."""
-        return Store(self.options["state_dir"], self.cluster.tag, self.local)
-
-
-def device_names(options: Options) -> list[str]:
-    """From ``devices`` and ``devices_file``; InvalidInput if there is none."""
-    names = parse_devices(options["devices"])
-    if options["devices_file"]:
-        listed = read_devices_file(options["devices_file"])
-        names += [name for name in listed if name not in names]
-    if not names:
-        raise InvalidInput("no devices: give the shared disks in devices or devices_file")
-    return names
 
 
 def perform(task: Task, pipe: Pipe, details: bool = True) -> Answer:
@@ -93,12 +45,6 @@ def perform(task: Task, pipe: Pipe, details: bool = True) -> Answer:
         dispatcher.close()
 
 
-def _discover(task: Task, dispatcher: Dispatcher) -> list[Unit]:
-    # Only an eviction asks what make a LU is: the quirk table of drain=auto.
-    models = task.action == "off"
-    return dispatcher.discover(device_names(task.options), task.local_name, models)
-
-
 def _on(task: Task, dispatcher: Dispatcher) -> Answer:
     """Join every LU; only ever run on the node itself."""
     number = task.cluster.number_of(task.plug)
@@ -108,12 +54,7 @@ def _on(task: Task, dispatcher: Dispatcher) -> Answer:
             " in Pacemaker on_target takes care of it"
         )
     store = task.store()
-    lock = store.lock()
-    try:
-        done = _join(task, dispatcher, store)
-    finally:
-        # Every thread has come back, so no registration of this process is in flight.
-        os.close(lock)
+    done = join(task, dispatcher, discover(task, dispatcher), store)
     key = store.load().require_key()
     without = [name for name, joined in done.items() if not joined.aptpl]
     if without and task.options["aptpl"] != "no":
@@ -125,27 +66,6 @@ def _on(task: Task, dispatcher: Dispatcher) -> Answer:
     return Answer(DONE, ["Success: Powered ON" if changed else "Success: Already ON"], [])
 
 
-def _join(task: Task, dispatcher: Dispatcher, store: Store) -> Mapping[str, Membership]:
-    """Up to ``retry_on`` attempts; only a command that failed is worth another."""
-    units = _discover(task, dispatcher)
-    attempts_left = task.options.number("retry_on")
-    while True:
-        attempts_left -= 1
-        plan = join_everywhere(
-            units,
-            store.load(),
-            task.options["aptpl"],
-            task.options["rejoin"],
-            int(time.time()),
-        )
-        try:
-            return dispatcher.run(plan, store)
-        except CommandFailed as error:
-            if attempts_left < 1:
-                raise
-            dispatcher.report(WARNING, f"on: {error}; attempts left: {attempts_left}")
-
-
 def _off(task: Task, dispatcher: Dispatcher) -> Answer:
     """Evict a node from every LU."""
     victim = task.cluster.number_of(task.plug)
@@ -154,11 +74,11 @@ def _off(task: Task, dispatcher: Dispatcher) -> Answer:
             f"node {task.plug!r} is this node itself: a node never evicts itself; run off on"
             " another member"
         )
-    units = _discover(task, dispatcher)
+    units = discover(task, dispatcher)
     plan = evict_everywhere(units, task.store().load(), victim, task.options["drain"])
     done, looks = dispatcher.run(plan)
     for unit in units:
-        _tell_oddities(unit, looks[unit.name], task.cluster, dispatcher)
+        tell_oddities(unit, looks[unit.name], task.cluster, dispatcher)
     for name, eviction in done.items():
         lives = ", ".join(map(str, eviction.evicted)) or "no key of it was there"
         dispatcher.report(
@@ -171,7 +91,7 @@ def _off(task: Task, dispatcher: Dispatcher) -> Answer:
 def _status(task: Task, dispatcher: Dispatcher) -> Answer:
     """ON, OFF, or an error: nothing that was not read is taken for OFF."""
     victim = task.cluster.number_of(task.plug)
-    units = _discover(task, dispatcher)
+    units = discover(task, dispatcher)
     looks = dispatcher.run(inspect_everywhere(units))
     if _is_on(units, looks, task.cluster, victim, dispatcher):
         return Answer(DONE, ["Status: ON"], [])
@@ -200,7 +120,7 @@ def _is_on(
     raise_all(troubles)
     for unit in units:
         if not isinstance(found := looks[unit.name], BarrierError):
-            _tell_oddities(unit, found, cluster, dispatcher)
+            tell_oddities(unit, found, cluster, dispatcher)
     return False
 
 
@@ -223,7 +143,7 @@ def _troubles(
 
 def _list_status(task: Task, dispatcher: Dispatcher) -> Answer:
     """The status of every node, or an error: never a partial list."""
-    units = _discover(task, dispatcher)
+    units = discover(task, dispatcher)
     looks = dispatcher.run(inspect_everywhere(units))
     troubles = _troubles(units, looks, task.cluster)
     raise_all(troubles)
@@ -243,7 +163,7 @@ def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
     devices before it unfences.
     """
     memory = task.store().load()
-    units = _discover(task, dispatcher)
+    units = discover(task, dispatcher)
     looks = dispatcher.run(inspect_everywhere(units))
     troubles = []
     for unit in units:
@@ -257,7 +177,7 @@ def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
                 rules.require_barrier(found, task.cluster.tag)
             elif memory.key is not None:
                 dispatcher.report(WARNING, f"LU {unit.label}: not joined in this boot; run on")
-            _tell_oddities(unit, found, task.cluster, dispatcher)
+            tell_oddities(unit, found, task.cluster, dispatcher)
         except BarrierError as error:
             error.where = f"LU {unit.label}"
             troubles.append(error)
@@ -265,24 +185,11 @@ def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
     return Answer(DONE, [], [])
 
 
-def _tell_oddities(unit: Unit, found: Snapshot, cluster: Cluster, dispatcher: Dispatcher) -> None:
-    """Registrations that may write although no node of this cluster made them."""
-    for key in sorted(found.keys()):
-        if key.tag != cluster.tag:
-            dispatcher.report(
-                WARNING, f"LU {unit.label}: {owner_of(key)} is registered too and may write"
-            )
-        elif key.node not in cluster.numbers.values():
-            dispatcher.report(
-                WARNING, f"LU {unit.label}: node number {key.node}, in no list, is registered"
-            )
-
-
 def _validate(task: Task, dispatcher: Dispatcher) -> Answer:
     """Every device answers, can bear the barrier, and is nobody else's; silent if so."""
     task.store()
     check_policy(task.options["drain"])
-    units = _discover(task, dispatcher)
+    units = discover(task, dispatcher)
     looks = dispatcher.run(inspect_everywhere(units))
     able = dispatcher.run(_ask_capabilities(units))
     troubles: list[BarrierError] = []

@@ -93,15 +93,15 @@ def _act(action: str, options: Options, log: Log) -> Answer:
         mark = options["separator"]
         lines = [f"{name}{mark}{number}" for name, number in cluster.numbers.items()]
         return Answer(0, lines, [])
-    from .actions import Task, perform
+    from .actions import perform
+    from .task import Task
 
     plug = options["plug"] or options["port"] or options["nodename"]
     if ACTIONS_BY_NAME[action].plug and not plug:
         raise InvalidInput(f"no node: give it in plug (-n), expected {cluster.known()}")
     if action == "off":
         time.sleep(options.number("delay"))
-    seconds = options.number("power_timeout")
-    _check_drain(options["drain"], seconds)
+    seconds = _seconds(action, options)
     deadline = time.monotonic() + seconds
     margin = min(WORKER_MARGIN_SECONDS, seconds * WORKER_MARGIN_SHARE)
     local_name = options["local_name"] or local_host_name()
@@ -114,6 +114,14 @@ def _act(action: str, options: Options, log: Log) -> Answer:
     if action in ("on", "off") and answer.code == 0:
         time.sleep(options.number("power_wait"))
     return answer
+
+
+def _seconds(action: str, options: Options) -> int:
+    """The action's time limit; InvalidInput where its drain policy could never end in it."""
+    seconds = options.number("power_timeout")
+    _check_drain(options["drain"], seconds)
+    own = {"off": "power_timeout", "on": "on_timeout"}.get(action, "monitor_timeout")
+    return min(seconds, options.number(own))
 
 
 def _check_drain(policy: str, power_timeout_seconds: int) -> None:

@@ -162,8 +162,17 @@ PARAMETERS = (
               "Seconds for one SCSI command; PREEMPT AND ABORT and a reset get what is left of the"
               " action's time.", "seconds", low=1, high=600),
     Parameter("power_timeout", "", SECOND, "60",
-              "Seconds for the whole action. Set Pacemaker's own limit (pcmk_off_timeout,"
-              " stonith-timeout) at least 10 seconds above it, delay and power_wait added.",
+              "Seconds for off, and at most for any other action. Set Pacemaker's own limit"
+              " (pcmk_off_timeout, stonith-timeout) at least 10 seconds above it, delay and"
+              " power_wait added.",
+              "seconds", low=1),
+    Parameter("on_timeout", "", SECOND, "20",
+              "Seconds for on. Nobody can fence a node while its on has no answer, so this is less"
+              " than power_timeout; set pcmk_on_timeout at least 5 seconds above it.",
+              "seconds", low=1),
+    Parameter("monitor_timeout", "", SECOND, "15",
+              "Seconds for status, list-status, monitor and validate-all. Pacemaker's own limit"
+              " for monitor must be above it.",
               "seconds", low=1),
     Parameter("delay", "", SECOND, "0", "Seconds to wait before off begins.", "seconds"),
     Parameter("power_wait", "", SECOND, "0", "Seconds to wait after on or off.", "seconds"),

@@ -18,7 +18,7 @@ from .evict import Eviction, evict, put_up
 from .exchange import Route
 from .inspect import look, look_by_every_path
 from .join import join, leave
-from .memory import Memory
+from .memory import Memory, Standing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,18 +39,38 @@ MAX_PASSES = 3
 
 
 class Unit:
-    """A LU as the plans see it: its identity, how many usable paths, whose make."""
+    """A LU as the plans see it: its identity, its usable paths, whose make.
 
-    __slots__ = ("name", "paths", "vendor", "product", "label")
+    ``ends`` are those paths, in order: pairs of a nexus and the device name that
+    led to it, both opaque here.  ``lost`` says, for each path that is named and
+    not usable, why.
+    """
+
+    __slots__ = ("name", "ends", "vendor", "product", "lost")
 
     def __init__(
-        self, name: str, paths: int, vendor: str = "", product: str = "", label: str = ""
+        self,
+        name: str,
+        ends: tuple[tuple[str, str], ...],
+        vendor: str = "",
+        product: str = "",
+        lost: tuple[str, ...] = (),
     ) -> None:
         self.name = name
-        self.paths = paths
+        self.ends = ends
         self.vendor = vendor
         self.product = product
-        self.label = label or name
+        self.lost = lost
+
+    @property
+    def paths(self) -> int:
+        """How many paths are usable."""
+        return len(self.ends)
+
+    @property
+    def label(self) -> str:
+        """The LU for people."""
+        return f"{self.name} ({', '.join(device for _, device in self.ends)})"
 
 
 class Each:
@@ -171,13 +191,23 @@ def join_everywhere(
     done: dict[str, Membership] = {}
     for batch in _batches(units):
         results = yield Each(
-            {unit.name: join(own, aptpl, Route(unit.paths), looks[unit.name]) for unit in batch}
+            {
+                unit.name: join(
+                    own, aptpl, Route(unit.paths), looks[unit.name], _is_known(unit, memory)
+                )
+                for unit in batch
+            }
         )
         good = {name: each for name, each in results.items() if not isinstance(each, BarrierError)}
         done.update(good)
         # Even where another LU failed: from here on this boot counts as joined there.
-        if not memory.joined.issuperset(good):
-            memory = memory.having_joined(good)
+        standings = {
+            unit.name: Standing(good[unit.name].count, frozenset(unit.ends))
+            for unit in batch
+            if unit.name in good
+        }
+        if any(memory.joined.get(name) != standing for name, standing in standings.items()):
+            memory = memory.having_joined(standings)
             yield Remember(memory)
         if any(isinstance(each, NotMember) for each in results.values()):
             yield from _take_back(own, units, done)
@@ -190,6 +220,16 @@ def join_everywhere(
         _check_each(units, looks, lambda found: rules.require_member(found, own))
         _check_each(units, looks, lambda found: rules.require_barrier(found, own.tag))
     return done
+
+
+def _is_known(unit: Unit, memory: Memory) -> int:
+    """On how many nexuses the key must be for each of these very paths to bear it; 0: not known.
+
+    A count alone does not tell: a registration may be left of a nexus that is no more.
+    """
+    standing = memory.joined.get(unit.name)
+    known = standing is not None and standing.nexuses == {nexus for nexus, _ in unit.ends}
+    return standing.count if standing is not None and known else 0
 
 
 def _take_back(own: Key, units: list[Unit], done: Mapping[str, Membership]) -> Plan[None]:

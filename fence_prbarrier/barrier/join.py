@@ -40,51 +40,57 @@ class Membership:
     """What a join found or made.
 
     ``changed``: it sent something.  ``entered``: this life was not on the LU
-    before.  ``aptpl``: registrations outlive a power loss.
+    before.  ``aptpl``: registrations outlive a power loss.  ``count``: on how
+    many nexuses the key is now, each of the route's paths among them.
     """
 
-    __slots__ = ("changed", "entered", "aptpl")
+    __slots__ = ("changed", "entered", "aptpl", "count")
 
-    def __init__(self, changed: bool, entered: bool, aptpl: bool) -> None:
+    def __init__(self, changed: bool, entered: bool, aptpl: bool, count: int) -> None:
         self.changed = changed
         self.entered = entered
         self.aptpl = aptpl
+        self.count = count
 
 
-def join(own: Key, aptpl: str, route: Route, first: Snapshot) -> Procedure[Membership]:
+def join(
+    own: Key, aptpl: str, route: Route, first: Snapshot, known: int = 0
+) -> Procedure[Membership]:
     """Register ``own`` on every path of one LU and put the barrier up if it is not.
 
-    ``first`` is a snapshot of this LU.  Raises NotMember where this life is
+    ``first`` is a snapshot of this LU.  Where the key is on ``known`` nexuses it
+    is on each of these paths, as was made sure of before; 0: that is not known,
+    and every path is asked.  Raises NotMember where this life is
     evicted meanwhile, BarrierBroken where the read-back does not show the key
     on every path, or APTPL was asked for and is not active.
     """
     rules.refuse_foreign_property(first, own.tag)
-    known = yield from capabilities(route)
-    if aptpl == APTPL_YES and not known.aptpl_capable:
+    able = yield from capabilities(route)
+    if aptpl == APTPL_YES and not able.aptpl_capable:
         raise CommandFailed(
             "aptpl=yes, but the target cannot keep registrations through a power loss"
             " (PTPL_C is 0); use aptpl=auto or mend the target"
         )
-    persist = aptpl != APTPL_NO and known.aptpl_capable
-    if _in_place(first, own, route.paths) and (known.aptpl_active or not persist):
-        return Membership(False, False, known.aptpl_active)
+    persist = aptpl != APTPL_NO and able.aptpl_capable
+    if known and _in_place(first, own, known) and (able.aptpl_active or not persist):
+        return Membership(False, False, able.aptpl_active, known)
     before = first.count(own)
     added = yield from _register_everywhere(own, persist, route, first)
     snapshot = yield from look(route, first.full)
-    yield from _settle(own, route, snapshot, before, added)
+    count = yield from _settle(own, route, snapshot, before, added)
     active = persist and (yield from capabilities(route)).aptpl_active
     if persist and not active:
         raise BarrierBroken(
             "APTPL was asked for in every registration, but the target does not show it"
             " active; another node may register without it (aptpl=no)"
         )
-    return Membership(True, not before, active)
+    return Membership(True, not before, active, count)
 
 
-def _in_place(snapshot: Snapshot, own: Key, paths: int) -> bool:
+def _in_place(snapshot: Snapshot, own: Key, count: int) -> bool:
     held = snapshot.reservation
     return (
-        snapshot.count(own) == paths
+        snapshot.count(own) == count
         and held is not None
         and snapshot.lives(own.tag, own.node) == [own]
     )
@@ -166,11 +172,12 @@ def _evicted(own: Key) -> NotMember:
 
 def _settle(
     own: Key, route: Route, snapshot: Snapshot, before: int, added: list[int]
-) -> Procedure[None]:
+) -> Procedure[int]:
     """Reserve if nothing is reserved, remove older lives, and read back until it holds.
 
     ``before`` nexuses bore the key, ``added`` paths got it: an eviction takes
-    it from all at once, so one that came in between shows in the count.
+    it from all at once, so one that came in between shows in the count.  The
+    number of nexuses that bear it then.
     """
     trouble = ""
     for _ in range(MAX_ROUNDS):
@@ -181,7 +188,7 @@ def _settle(
         older = [key for key in snapshot.lives(own.tag, own.node) if key < own]
         if snapshot.reservation is not None and not older:
             rules.require_joined(snapshot, own, route.paths)
-            return
+            return snapshot.count(own)
         trouble = yield from _one_round(own, route, snapshot, older)
         snapshot = yield from look(route, snapshot.full)
     raise BarrierBroken(f"the LU did not settle in {MAX_ROUNDS} rounds; the last met: {trouble}")

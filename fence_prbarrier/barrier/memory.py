@@ -11,14 +11,41 @@ from ..key import Key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
+
+
+class Standing:
+    """How this boot stood on a LU when that was last made sure of, path by path.
+
+    ``count`` I_T nexuses bore its key, those of ``paths`` among them: pairs of
+    a nexus and the device name that led to it, both opaque here.
+    """
+
+    __slots__ = ("count", "paths")
+
+    def __init__(self, count: int, paths: frozenset[tuple[str, str]]) -> None:
+        self.count = count
+        self.paths = paths
+
+    @property
+    def nexuses(self) -> set[str]:
+        """The nexuses of the paths."""
+        return {nexus for nexus, _ in self.paths}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Standing):
+            return NotImplemented
+        return (self.count, self.paths) == (other.count, other.paths)
+
+    def __hash__(self) -> int:
+        return hash((self.count, self.paths))
 
 
 class Memory:
     """Frozen.  ``incarnation`` is the last one used; ``current`` if in this boot.
 
-    ``joined`` holds the identities of the LUs where this boot's join was seen
-    to succeed.
+    ``joined`` tells, by identity, the LUs where this boot's join was seen to
+    succeed, and how it stood there.
     """
 
     __slots__ = ("tag", "node", "incarnation", "current", "joined")
@@ -29,7 +56,7 @@ class Memory:
         node: int,
         incarnation: int | None = None,
         current: bool = False,
-        joined: frozenset[str] = frozenset(),
+        joined: Mapping[str, Standing] | None = None,
     ) -> None:
         if current and incarnation is None:
             raise ValueError("a current life has an incarnation")
@@ -37,7 +64,7 @@ class Memory:
         self.node = node
         self.incarnation = incarnation
         self.current = current
-        self.joined = joined
+        self.joined = dict(joined or {})
 
     @property
     def key(self) -> Key | None:
@@ -60,6 +87,7 @@ class Memory:
         """A new life in this boot, joined nowhere yet."""
         return Memory(self.tag, self.node, incarnation, current=True)
 
-    def having_joined(self, names: Iterable[str]) -> Memory:
-        """The same life, joined on these LUs too."""
-        return Memory(self.tag, self.node, self.incarnation, self.current, self.joined.union(names))
+    def having_joined(self, standings: Mapping[str, Standing]) -> Memory:
+        """The same life, standing so on these LUs."""
+        joined = {**self.joined, **standings}
+        return Memory(self.tag, self.node, self.incarnation, self.current, joined)

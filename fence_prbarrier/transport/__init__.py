@@ -1,10 +1,11 @@
 """The edge: how a command reaches a LU through one path.
 
-A transport offers three calls and knows nothing of the barrier:
+A transport offers three calls, and ``running``; it knows nothing of the barrier:
 
 * ``execute(command, timeout_ms)`` -> Completion;
 * ``reset(timeout_ms)`` -> Completion, of a LOGICAL UNIT RESET;
-* ``close()``.
+* ``close()``;
+* ``running``: whether the path is in a state to get commands, asked of no device.
 
 It never raises for what a device or a fabric does: that is a Completion.
 """
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     class Transport(Protocol):
         """One path to one LU."""
+
+        @property
+        def running(self) -> bool: ...
 
         def execute(self, command: Command, timeout_ms: int) -> Completion: ...
 

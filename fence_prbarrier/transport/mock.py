@@ -86,6 +86,11 @@ class MockPath:
             return Completion(os_error=str(error))
         return _completion(response, timeout_ms)
 
+    @property
+    def running(self) -> bool:
+        """A simulated path is always in a state to get commands."""
+        return True
+
     def close(self) -> None:
         """Nothing stays open between commands."""
 

@@ -77,6 +77,13 @@ class SgIo:
             self.close()
             raise DeviceError("became another device while it was being opened; try again")
 
+    @property
+    def running(self) -> bool:
+        """Whether the kernel shows this path in a state to get commands."""
+        from .sysfs import RUNNING
+
+        return self.node.state == RUNNING
+
     def close(self) -> None:
         """Give the descriptor back; safe to call twice."""
         if self._descriptor >= 0:

@@ -36,6 +36,27 @@ class Node:
         return read_attribute(os.path.join(self.device, "state"))
 
     @property
+    def nexus(self) -> str:
+        """This path and no other of this boot.
+
+        The directory's inode tells it from one of the same name that was there
+        before: numbers of hosts and of SCSI devices are used again.
+        """
+        try:
+            return f"{self.device}#{os.stat(self.device).st_ino}"
+        except OSError:
+            return self.device  # it went away; the next command will say so
+
+    @property
+    def identification(self) -> bytes:
+        """VPD page 83h as the kernel read it when it found the device; empty if it has none."""
+        try:
+            with open(os.path.join(self.device, "vpd_pg83"), "rb") as file:
+                return file.read(MAX_ATTRIBUTE_BYTES)
+        except OSError:
+            return b""
+
+    @property
     def vendor(self) -> str:
         """INQUIRY's vendor as the kernel read it when it found the device."""
         return read_attribute(os.path.join(self.device, "vendor"))

@@ -7,14 +7,36 @@ from pathlib import Path
 
 import pytest
 
+from fence_prbarrier.barrier.memory import Standing
+from fence_prbarrier.state import Store
+
 from .stage import Stage
 
 
 def _copy(source: Stage, folder: Path) -> Stage:
-    """LUs and memories are files: a copy of a stage is a stage of its own."""
+    """LUs and memories are files: a copy of a stage is a stage of its own.
+
+    A memory holds the names of the LUs' files, so it is made to hold the new ones.
+    """
     shutil.copytree(source.folder, folder, dirs_exist_ok=True)
     copy = Stage(folder, lus=0)
+    moves = (str(source.folder), str(folder))
     copy.units = [folder / path.name for path in source.units]
+    for path in folder.glob("state-*/????-????"):
+        tag, node = (int(number, 16) for number in path.name.split("-"))
+        store = Store(str(path.parent), tag, node)
+        memory = store.load()
+        moved = {
+            name: Standing(
+                standing.count,
+                frozenset(
+                    (nexus.replace(*moves), device.replace(*moves))
+                    for nexus, device in standing.paths
+                ),
+            )
+            for name, standing in memory.joined.items()
+        }
+        store.save(memory.having_joined(moved))
     return copy
 
 

@@ -11,7 +11,7 @@ from fence_prbarrier.scsi import command as build
 from fence_prbarrier.simulator.faults import Fault
 from fence_prbarrier.simulator.unit import LogicalUnit
 
-from .world import TAG, World
+from .world import TAG, World, ends
 
 FIRST = "naa.60000"
 STRANGER = 99
@@ -47,7 +47,7 @@ def test_keys_and_reservation_of_one_moment() -> None:
     """Without READ FULL STATUS both are read until their generations agree."""
     world = World("tgt")
     world.join(1)
-    reading = world.steps(STRANGER, inspect_everywhere([Unit(FIRST, 1)]))
+    reading = world.steps(STRANGER, inspect_everywhere([Unit(FIRST, ends(1))]))
     for count, (_, command) in enumerate(reading):
         if command == "READ RESERVATION" and count < 4:
             world.join(2)
@@ -66,7 +66,7 @@ def test_a_list_that_never_stands_still_is_an_error() -> None:
             key = Key.build(TAG, next(fresh), 7)
             world.send(key.node, FIRST, build.register_and_ignore(key, False))
 
-    found = world.finish(world.steps(STRANGER, inspect_everywhere([Unit(FIRST, 1)])), stir)
+    found = world.finish(world.steps(STRANGER, inspect_everywhere([Unit(FIRST, ends(1))])), stir)
     assert isinstance(found[FIRST], CommandFailed)
 
 
@@ -79,7 +79,7 @@ def test_a_short_reply_is_an_error(profile: str, length: int) -> None:
     fault = Fault("truncated", (length,))
     fault.times, fault.opcode = 99, 0x5E
     world.units[FIRST].add_fault(fault)
-    found = world.finish(world.steps(STRANGER, inspect_everywhere([Unit(FIRST, 1)])))
+    found = world.finish(world.steps(STRANGER, inspect_everywhere([Unit(FIRST, ends(1))])))
     assert isinstance(found[FIRST], ProtocolError), found
 
 
@@ -88,7 +88,7 @@ def test_a_dead_path_is_an_error(host: int) -> None:
     world = World("spec")
     world.join(1)
     world.units[FIRST].add_fault(Fault("dead-path", (host,)))
-    found = world.finish(world.steps(STRANGER, inspect_everywhere([Unit(FIRST, 1)])))
+    found = world.finish(world.steps(STRANGER, inspect_everywhere([Unit(FIRST, ends(1))])))
     assert isinstance(found[FIRST], BarrierError)
     assert f"host status {host:02X}h" in str(found[FIRST])
 

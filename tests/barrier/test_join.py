@@ -59,7 +59,7 @@ def test_aptpl_is_asked_for_in_every_registration() -> None:
 
 def test_aptpl_demanded_where_the_target_cannot() -> None:
     world = World("tgt")
-    with pytest.raises(CommandFailed, match=r"LU naa.60000: aptpl=yes, .*PTPL_C is 0"):
+    with pytest.raises(CommandFailed, match=r"LU naa.60000 \(.*\): aptpl=yes, .*PTPL_C is 0"):
         world.join(1, aptpl="yes")
     assert world.look(FIRST).bare
 

@@ -32,6 +32,11 @@ ATTENTION_KEY = 0x6
 RESERVATION_CONFLICT = 0x18
 
 
+def ends(paths: int) -> tuple[tuple[str, str], ...]:
+    """Paths as a dispatcher describes them: nexus and device."""
+    return tuple((f"nexus {path}", f"/dev/{path}") for path in range(paths))
+
+
 class World:
     """LUs by name, and what each node remembers."""
 
@@ -53,7 +58,7 @@ class World:
         """The LUs as a node's dispatcher would describe them."""
         vendors = {"lio": "LIO-ORG"}
         return [
-            Unit(name, self.paths, vendors.get(unit.profile.name, "OTHER"))
+            Unit(name, ends(self.paths), vendors.get(unit.profile.name, "OTHER"))
             for name, unit in self.units.items()
         ]
 
@@ -142,7 +147,7 @@ class World:
 
     def look(self, name: str, observer: int = 99) -> Snapshot:
         """What a LU shows to somebody who is not registered."""
-        only = [Unit(name, 1)]
+        only = [Unit(name, ends(1))]
         found = self.finish(self.steps(observer, inspect_everywhere(only)))
         snapshot: Snapshot = found[name]
         return snapshot
@@ -163,4 +168,4 @@ class World:
         return answer.status == 0
 
 
-__all__ = ["TAG", "BarrierError", "Each", "World"]
+__all__ = ["TAG", "BarrierError", "Each", "World", "ends"]

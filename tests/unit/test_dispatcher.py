@@ -8,6 +8,7 @@ import time
 import pytest
 
 from fence_prbarrier import dispatcher as module
+from fence_prbarrier import threads
 from fence_prbarrier.barrier.everywhere import Each, Remember
 from fence_prbarrier.barrier.exchange import Request
 from fence_prbarrier.barrier.memory import Memory
@@ -18,11 +19,11 @@ from fence_prbarrier.dispatcher import (
     MAX_UNITS_AT_ONCE,
     Dispatcher,
     Limits,
-    in_parallel,
 )
 from fence_prbarrier.errors import BarrierError, CommandFailed, OutOfTime
 from fence_prbarrier.scsi.command import LogicalUnitReset, Pause, preempt_and_abort, read_keys
 from fence_prbarrier.scsi.outcome import Completion
+from fence_prbarrier.threads import in_parallel
 
 READ = read_keys(64)
 EVICT = preempt_and_abort(1, 2)
@@ -213,7 +214,7 @@ def test_results_stand_where_their_arguments_stood() -> None:
         return number * number
 
     for count in (0, 1, 2, MAX_UNITS_AT_ONCE, 5 * MAX_UNITS_AT_ONCE):
-        found = in_parallel(slow_first, [(number,) for number in range(count)])
+        found = in_parallel(slow_first, [(number,) for number in range(count)], MAX_UNITS_AT_ONCE)
         assert found == [number * number for number in range(count)]
 
 
@@ -225,7 +226,7 @@ def test_a_barrier_error_stands_in_its_place() -> None:
             raise error
         return number
 
-    found = in_parallel(one_fails, [(number,) for number in range(4)])
+    found = in_parallel(one_fails, [(number,) for number in range(4)], 16)
     assert found == [0, 1, error, 3]
     assert isinstance(found[2], BarrierError)
 
@@ -241,7 +242,7 @@ def test_a_defect_is_raised_once_all_have_ended(defect: BaseException) -> None:
         ended.append(number)
 
     with pytest.raises(type(defect)):
-        in_parallel(one_breaks, [(number,) for number in range(5)])
+        in_parallel(one_breaks, [(number,) for number in range(5)], 16)
     assert sorted(ended) == [0, 2, 3, 4]
 
 
@@ -268,5 +269,5 @@ def test_without_threads_all_is_still_done(monkeypatch: pytest.MonkeyPatch) -> N
     def refuse(*_: object) -> int:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(module, "start_new_thread", refuse)
-    assert in_parallel(lambda number: number, [(n,) for n in range(40)]) == list(range(40))
+    monkeypatch.setattr(threads, "start_new_thread", refuse)
+    assert in_parallel(lambda number: number, [(n,) for n in range(40)], 16) == list(range(40))

@@ -28,8 +28,9 @@ MAY_IMPORT = {
     "transport": {"errors", "scsi", "simulator"},
     "cluster": {"errors", "key"},
     "state": {"errors", "key", "barrier"},
-    "devices": {"errors", "barrier", "transport"},
-    "dispatcher": {"errors", "scsi", "barrier", "devices"},
+    "devices": {"errors", "scsi", "barrier", "transport"},
+    "threads": {"errors"},
+    "dispatcher": {"errors", "scsi", "barrier", "devices", "threads"},
     "supervisor": {"dispatcher"},
     "agent": {
         "__init__", "errors", "key", "barrier", "cluster", "devices", "dispatcher", "state",

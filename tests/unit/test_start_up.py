@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ HEAVY = {
     "tempfile", "random", "ssl", "asyncio", "email", "traceback", "contextlib", "functools",
 }  # fmt: skip
 MAX_PEAK_KIB = 25 * 1024
+REPORT_SECONDS = 10.0
 
 # Runs the agent in this interpreter, then tells from outside of it what it took: the parent's
 # modules, and the worker's, which end with it, from a report of their own.
@@ -33,8 +35,9 @@ def peak():
     with open("/proc/self/status") as file:
         return [line.split()[1] for line in file if line.startswith("VmHWM")][0]
 def tell(who):
-    with open(f"{report}.{who}", "w") as file:
+    with open(f"{report}.{who}.new", "w") as file:
         file.write(peak() + " " + " ".join(sys.modules))
+    os.rename(file.name, f"{report}.{who}")
 def last(code):
     tell("worker")
     end(code)
@@ -64,7 +67,12 @@ def _measure(tmp_path: Path, action: str, plug: str = "n1") -> dict[str, tuple[i
     assert run.returncode == (2 if action == "status" else 0), run.stderr
     found = {}
     for who in ("agent", "worker"):
-        peak, *modules = Path(f"{report}.{who}").read_text().split(" ")
+        told = Path(f"{report}.{who}")
+        limit = time.monotonic() + REPORT_SECONDS
+        while not told.exists() and time.monotonic() < limit:
+            time.sleep(0.01)  # the worker tells after the agent has gone
+        peak, *modules = told.read_text().split(" ")
+        told.unlink()
         found[who] = (int(peak), set(modules))
     return found
 

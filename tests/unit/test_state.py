@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 
 from fence_prbarrier import state
-from fence_prbarrier.barrier.memory import Memory
+from fence_prbarrier.barrier.memory import Memory, Standing
 from fence_prbarrier.errors import InvalidInput, MemoryFault, NotMember
 from fence_prbarrier.key import Key
 from fence_prbarrier.state import MAX_FILE_BYTES, Store, boot_id
 
 TAG, NODE = 0x5A17, 3
-MEMORY = Memory(TAG, NODE, 0x0C8D2B41, True, frozenset({"naa.6001", "t10.A_B%2f"}))
+TWO_PATHS = Standing(3, frozenset({("/sys/a#1", "/dev/sda"), ("/sys/b b#2", "/dev/sdb")}))
+MEMORY = Memory(
+    TAG, NODE, 0x0C8D2B41, True, {"naa.6001": Standing(1, frozenset()), "t10.A_B%2f": TWO_PATHS}
+)
 CRASHES = 150
 SEED = 20261122
 
@@ -51,8 +54,8 @@ def test_what_was_saved_is_loaded(store: Store) -> None:
     loaded = store.load()
     assert _same(loaded, MEMORY)
     assert loaded.require_key() == Key.build(TAG, NODE, 0x0C8D2B41)
-    store.save(loaded.having_joined(["eui.1"]))
-    assert store.load().joined == MEMORY.joined | {"eui.1"}
+    store.save(loaded.having_joined({"eui.1": TWO_PATHS}))
+    assert store.load().joined == {**MEMORY.joined, "eui.1": TWO_PATHS}
 
 
 def test_directory_and_file_are_their_owners_only(store: Store) -> None:
@@ -77,7 +80,7 @@ def test_another_boots_memory_has_an_incarnation_and_nothing_else(
     monkeypatch.setattr(state, "boot_id", lambda: "another boot")
     loaded = store.load()
     assert loaded.incarnation == MEMORY.incarnation
-    assert (loaded.current, loaded.joined, loaded.key) == (False, frozenset(), None)
+    assert (loaded.current, loaded.joined, loaded.key) == (False, {}, None)
 
 
 def test_without_a_boot_id_nothing_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,6 +90,34 @@ def test_without_a_boot_id_nothing_is_told(store: Store, monkeypatch: pytest.Mon
     for call in (store.load, lambda: store.save(MEMORY)):
         with pytest.raises(MemoryFault, match="/none/boot_id"):
             call()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["joined naa.1", "joined naa.1 x", "joined naa.1 -1", "path /sys/a\t/dev/sda", "what else"],
+)
+def test_a_line_that_no_version_writes_is_an_error(store: Store, lines: str) -> None:
+    from binascii import crc32
+
+    path = _saved(store)
+    body = f"{state.MAGIC}\nboot {boot_id()}\nincarnation 5\n{lines}\n"
+    path.write_text(f"{body}end {crc32(body.encode()):08x}\n")
+    with pytest.raises(MemoryFault, match=str(path)):
+        store.load()
+
+
+def test_what_could_not_be_loaded_is_not_saved(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _saved(store)
+    for name in ("line\nfeed", "tab\tulator", "\udcff"):
+        odd = Standing(1, frozenset({("/sys/a#1", name)}))
+        with pytest.raises(MemoryFault, match="rename it"):
+            store.save(MEMORY.having_joined({"x": odd}))
+    monkeypatch.setattr(state, "MAX_FILE_BYTES", 300)
+    with pytest.raises(MemoryFault, match="more than 300 bytes"):
+        store.save(MEMORY.having_joined(_many(1)))
+    assert _same(store.load(), MEMORY)
 
 
 def test_a_relative_state_dir_is_refused() -> None:
@@ -130,12 +161,13 @@ def test_garbage_is_an_error(store: Store, content: bytes) -> None:
     "body",
     [
         "another product 1\nboot x\nincarnation 5\n",
-        "fence_prbarrier memory 2\nboot x\nincarnation 5\n",
-        "fence_prbarrier memory 1\nboot x\n",
-        "fence_prbarrier memory 1\nboot x\nincarnation 0\n",
-        "fence_prbarrier memory 1\nboot x\nincarnation -5\n",
-        "fence_prbarrier memory 1\nboot x\nincarnation 4294967296\n",
-        "fence_prbarrier memory 1\nboot x\nincarnation None\n",
+        "fence_prbarrier memory 1\nboot x\nincarnation 5\n",
+        "fence_prbarrier memory 3\nboot x\nincarnation 5\n",
+        "fence_prbarrier memory 2\nboot x\n",
+        "fence_prbarrier memory 2\nboot x\nincarnation 0\n",
+        "fence_prbarrier memory 2\nboot x\nincarnation -5\n",
+        "fence_prbarrier memory 2\nboot x\nincarnation 4294967296\n",
+        "fence_prbarrier memory 2\nboot x\nincarnation None\n",
     ],
 )
 def test_a_sound_sum_over_wrong_content_is_an_error(store: Store, body: str) -> None:
@@ -157,7 +189,7 @@ def test_a_planted_link_is_not_followed(store: Store, tmp_path: Path) -> None:
     with pytest.raises(MemoryFault, match=str(path)):
         store.load()
     Path(f"{path}.new").symlink_to(target)
-    store.save(MEMORY.having_joined(["x"]))
+    store.save(MEMORY.having_joined({"x": TWO_PATHS}))
     assert not path.is_symlink() and "x" in store.load().joined
     assert b"joined x" not in target.read_bytes()
     Path(f"{path}.lock").symlink_to(target)
@@ -229,7 +261,7 @@ def test_a_failed_save_leaves_the_old_memory(store: Store, monkeypatch: pytest.M
         with monkeypatch.context() as patch:
             patch.setattr(os, name, refuse)
             with pytest.raises(MemoryFault, match="No space left"):
-                store.save(MEMORY.having_joined(["new"]))
+                store.save(MEMORY.having_joined({"new": TWO_PATHS}))
         assert _same(store.load(), MEMORY)
     assert os.listdir(store.directory) == [path.name]
 
@@ -267,19 +299,20 @@ def test_a_crash_at_any_instant_leaves_a_whole_memory(store: Store) -> None:
         assert loaded.current and loaded.incarnation is not None
         if loaded.incarnation != MEMORY.incarnation:
             assert loaded.incarnation <= number
-            assert loaded.joined == {f"naa.{loaded.incarnation:032x}"} | _padding()
+            assert loaded.joined == _many(loaded.incarnation)
             last = loaded.incarnation
     assert last > CRASHES // 2, "the children were killed before they saved anything"
     store.save(MEMORY)
     assert _same(store.load(), MEMORY)
 
 
-def _padding() -> set[str]:
-    return {f"naa.{number:032x}{number:032x}" for number in range(200)}
+def _many(number: int) -> dict[str, Standing]:
+    names = [f"naa.{number:032x}", *(f"naa.{each:032x}{each:032x}" for each in range(200))]
+    return dict.fromkeys(names, TWO_PATHS)
 
 
 def _save_for_ever(store: Store, number: int) -> None:
-    joined = frozenset({f"naa.{number:032x}"} | _padding())
+    joined = _many(number)
     try:
         while True:
             store.save(Memory(TAG, NODE, number, True, joined))

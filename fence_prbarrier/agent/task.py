@@ -1,0 +1,147 @@
+"""A task and the steps that fence agent, resource agent and watchdog share.
+
+Runs in the worker process.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ..barrier.everywhere import join_everywhere
+from ..devices import parse_devices, read_devices_file
+from ..errors import CommandFailed, InvalidInput, MemoryFault
+from ..key import owner_of
+from ..state import Store
+from .log import WARNING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..barrier.everywhere import Unit
+    from ..barrier.inspect import Snapshot
+    from ..barrier.join import Membership
+    from ..cluster import Cluster
+    from ..dispatcher import Dispatcher
+    from ..errors import BarrierError
+    from .parameters import Options
+
+
+class Task:
+    """One action, ready to run: everything that needs no device is settled."""
+
+    __slots__ = ("action", "options", "cluster", "local_name", "plug", "deadline")
+
+    def __init__(
+        self,
+        action: str,
+        options: Options,
+        cluster: Cluster,
+        local_name: str,
+        plug: str,
+        deadline: float,
+    ) -> None:
+        self.action = action
+        self.options = options
+        self.cluster = cluster
+        self.local_name = local_name
+        self.plug = plug
+        self.deadline = deadline
+
+    @property
+    def local(self) -> int:
+        """This node's number."""
+        return self.cluster.local_number(self.local_name)
+
+    def store(self) -> Store:
+        """This node's memory on disk."""
+        return Store(self.options["state_dir"], self.cluster.tag, self.local)
+
+    def remembered(self) -> Mapping[str, str]:
+        """Which LU each device led to when this boot joined it."""
+        try:
+            joined = self.store().load().joined
+        except MemoryFault:
+            return {}  # the device's own error is the one to tell
+        return {device: name for name, standing in joined.items() for _, device in standing.paths}
+
+
+def device_names(options: Options) -> list[str]:
+    """From ``devices`` and ``devices_file``; InvalidInput if there is none."""
+    names = parse_devices(options["devices"])
+    if options["devices_file"]:
+        listed = read_devices_file(options["devices_file"])
+        names += [name for name in listed if name not in names]
+    if not names:
+        raise InvalidInput("no devices: give the shared disks in devices or devices_file")
+    return names
+
+
+def discover(task: Task, dispatcher: Dispatcher) -> list[Unit]:
+    """Every LU of the task; BarrierError where one has no usable path."""
+    # Only an eviction asks what make a LU is: the quirk table of drain=auto.
+    models = task.action == "off"
+    names = device_names(task.options)
+    units = dispatcher.discover(names, task.local_name, models, task.remembered)
+    tell_lost(units, dispatcher)
+    return units
+
+
+def survey(task: Task, dispatcher: Dispatcher) -> tuple[list[Unit], list[BarrierError]]:
+    """Every LU that has a usable path, and why others have none."""
+    names = device_names(task.options)
+    units, troubles = dispatcher.survey(names, task.local_name, False, task.remembered)
+    tell_lost(units, dispatcher)
+    return units, troubles
+
+
+def tell_lost(units: list[Unit], dispatcher: Dispatcher) -> None:
+    """Warn of each path that is named and not usable, although another one is."""
+    for unit in units:
+        for reason in unit.lost:
+            dispatcher.report(WARNING, f"LU {unit.label}: a path is lost: {reason}")
+
+
+def join(
+    task: Task, dispatcher: Dispatcher, units: list[Unit], store: Store
+) -> Mapping[str, Membership]:
+    """Join every LU, one process of this node at a time.
+
+    Up to ``retry_on`` attempts; only a command that failed is worth another.
+    """
+    lock = store.lock()
+    attempts_left = task.options.number("retry_on")
+    try:
+        while True:
+            attempts_left -= 1
+            plan = join_everywhere(
+                units,
+                store.load(),
+                task.options["aptpl"],
+                task.options["rejoin"],
+                int(time.time()),
+            )
+            try:
+                return dispatcher.run(plan, store)
+            except CommandFailed as error:
+                if attempts_left < 1:
+                    raise
+                dispatcher.report(WARNING, f"on: {error}; attempts left: {attempts_left}")
+    finally:
+        # Where a registration may still be under way, the lock goes with the process.
+        if not dispatcher.in_doubt:
+            os.close(lock)
+
+
+def tell_oddities(unit: Unit, found: Snapshot, cluster: Cluster, dispatcher: Dispatcher) -> None:
+    """Registrations that may write although no node of this cluster made them."""
+    for key in sorted(found.keys()):
+        if key.tag != cluster.tag:
+            dispatcher.report(
+                WARNING, f"LU {unit.label}: {owner_of(key)} is registered too and may write"
+            )
+        elif key.node not in cluster.numbers.values():
+            dispatcher.report(
+                WARNING, f"LU {unit.label}: node number {key.node}, in no list, is registered"
+            )
