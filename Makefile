@@ -9,6 +9,12 @@ AGENT_PYTHON ?= /usr/bin/python3
 SBINDIR = $(PREFIX)/sbin
 DATADIR = $(PREFIX)/share/fence_prbarrier
 MANDIR = $(PREFIX)/share/man/man8
+OCFDIR = $(PREFIX)/lib/ocf/resource.d/fence_prbarrier
+# Where the watchdog daemon looks; not below PREFIX.
+SYSCONFDIR ?= /etc
+WATCHDOGDIR = $(SYSCONFDIR)/watchdog.d
+FILL_IN = sed -e 's|@PYTHON@|$(AGENT_PYTHON)|' -e 's|@DATADIR@|$(DATADIR)|' \
+    -e '1s|/usr/bin/python3|$(AGENT_PYTHON)|'
 
 .PHONY: demo test cluster lint metadata bench install uninstall clean
 
@@ -32,28 +38,35 @@ lint:
 metadata:
 	$(PYTHON) -m fence_prbarrier -o metadata > metadata/fence_prbarrier.xml.new
 	mv metadata/fence_prbarrier.xml.new metadata/fence_prbarrier.xml
+	ocf/prbarrier meta-data > metadata/ocf_prbarrier.xml.new
+	mv metadata/ocf_prbarrier.xml.new metadata/ocf_prbarrier.xml
 
 bench:
 	@tests/run --bench
 
-# The agent where Pacemaker looks for it, with its package, metadata and manual page.
+# Fence agent and resource agent where Pacemaker looks for them, the watchdog daemon's check,
+# the package, metadata and manual page.
 install:
-	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(DATADIR) $(DESTDIR)$(MANDIR)
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(DATADIR) $(DESTDIR)$(MANDIR) $(DESTDIR)$(OCFDIR) \
+	    $(DESTDIR)$(WATCHDOGDIR)
 	rm -rf $(DESTDIR)$(DATADIR)/fence_prbarrier
 	set -e; for folder in $$(find fence_prbarrier -name '*.py' -printf '%h\n' | sort -u); do \
 	    install -d $(DESTDIR)$(DATADIR)/$$folder; \
 	    install -m 644 $$folder/*.py $(DESTDIR)$(DATADIR)/$$folder/; \
 	done
-	install -m 644 metadata/fence_prbarrier.xml $(DESTDIR)$(DATADIR)/
+	install -m 644 metadata/fence_prbarrier.xml metadata/ocf_prbarrier.xml $(DESTDIR)$(DATADIR)/
 	$(AGENT_PYTHON) -m compileall -q -s "$(DESTDIR)" $(DESTDIR)$(DATADIR)/fence_prbarrier
-	sed -e 's|@PYTHON@|$(AGENT_PYTHON)|' -e 's|@DATADIR@|$(DATADIR)|' \
-	    install/fence_prbarrier.in > $(DESTDIR)$(SBINDIR)/fence_prbarrier
-	chmod 755 $(DESTDIR)$(SBINDIR)/fence_prbarrier
+	$(FILL_IN) install/fence_prbarrier.in > $(DESTDIR)$(SBINDIR)/fence_prbarrier
+	$(FILL_IN) ocf/prbarrier > $(DESTDIR)$(OCFDIR)/prbarrier
+	$(FILL_IN) install/watchdog.in > $(DESTDIR)$(WATCHDOGDIR)/prbarrier
+	chmod 755 $(DESTDIR)$(SBINDIR)/fence_prbarrier $(DESTDIR)$(OCFDIR)/prbarrier \
+	    $(DESTDIR)$(WATCHDOGDIR)/prbarrier
 	$(AGENT_PYTHON) -m fence_prbarrier -o manpage > $(DESTDIR)$(MANDIR)/fence_prbarrier.8
 
 uninstall:
-	rm -rf $(DESTDIR)$(DATADIR)
-	rm -f $(DESTDIR)$(SBINDIR)/fence_prbarrier $(DESTDIR)$(MANDIR)/fence_prbarrier.8
+	rm -rf $(DESTDIR)$(DATADIR) $(DESTDIR)$(OCFDIR)
+	rm -f $(DESTDIR)$(SBINDIR)/fence_prbarrier $(DESTDIR)$(MANDIR)/fence_prbarrier.8 \
+	    $(DESTDIR)$(WATCHDOGDIR)/prbarrier
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

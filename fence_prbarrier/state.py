@@ -39,22 +39,130 @@ def boot_id() -> str:
         ) from None
 
 
+class StateDirectory:
+    """The directory that everything of this boot lies in; its owner's only."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        if not os.path.isabs(path):
+            raise InvalidInput(f"state_dir={path!r}: an absolute path is expected")
+        self.path = path
+
+    def make(self) -> None:
+        """Have it there, or MemoryFault."""
+        try:
+            os.mkdir(self.path, DIRECTORY_MODE)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise MemoryFault(
+                f"state_dir {self.path}: {error.strerror}: give a writable directory"
+            ) from None
+        if not self.check():
+            raise MemoryFault(f"state_dir {self.path}: went away")
+
+    def check(self) -> bool:
+        """False if it is not there; MemoryFault if somebody else could write to it."""
+        try:
+            found = os.lstat(self.path)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise MemoryFault(f"state_dir {self.path}: {error.strerror}") from None
+        check_owner(found, self.path, stat.S_ISDIR)
+        return True
+
+    def names(self) -> list[str]:
+        """What lies in it, in order; nothing where it is not there."""
+        if not self.check():
+            return []
+        try:
+            return sorted(os.listdir(self.path))
+        except OSError as error:
+            raise MemoryFault(f"state_dir {self.path}: {error.strerror}") from None
+
+
+def check_owner(found: os.stat_result, path: str, is_kind: Callable[[int], bool]) -> None:
+    """MemoryFault unless it is of this kind, this user's, and writable by nobody else."""
+    if not is_kind(found.st_mode):
+        kind = "a directory" if is_kind is stat.S_ISDIR else "a file"
+        raise MemoryFault(f"{path}: {kind} is expected, not a link or anything else")
+    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
+        raise MemoryFault(
+            f"{path}: owner {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o}: it must"
+            f" belong to user {os.geteuid()} and be writable by nobody else"
+        )
+
+
+class Marker:
+    """A note in ``state_dir`` that something was begun in this boot.
+
+    A resource agent has no process that runs, so this is what tells "started"
+    from "stopped".
+    """
+
+    __slots__ = ("_directory", "path")
+
+    def __init__(self, state_dir: str, name: str) -> None:
+        self._directory = StateDirectory(state_dir)
+        self.path = os.path.join(state_dir, name)
+
+    def put(self) -> None:
+        """Have it there, or MemoryFault."""
+        self._directory.make()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            descriptor = os.open(self.path, flags, FILE_MODE)
+            try:
+                _write_all(descriptor, f"{boot_id()}\n".encode())
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise MemoryFault(f"{self.path}: {error.strerror}") from None
+
+    def is_there(self) -> bool:
+        """Whether it was put in this boot."""
+        if not self._directory.check():
+            return False
+        try:
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(self.path, flags)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise MemoryFault(f"{self.path}: {error.strerror}") from None
+        try:
+            return os.read(descriptor, 64).decode("ascii", "replace").strip() == boot_id()
+        except OSError as error:
+            raise MemoryFault(f"{self.path}: {error.strerror}") from None
+        finally:
+            os.close(descriptor)
+
+    def remove(self) -> None:
+        """Have it not there, or MemoryFault."""
+        if not self._directory.check():
+            return
+        try:
+            _remove(self.path)
+        except OSError as error:
+            raise MemoryFault(f"{self.path}: {error.strerror}") from None
+
+
 class Store:
     """The memory of node ``node`` of cluster ``tag`` in ``state_dir``."""
 
-    __slots__ = ("directory", "tag", "node", "path")
+    __slots__ = ("_directory", "tag", "node", "path")
 
     def __init__(self, state_dir: str, tag: int, node: int) -> None:
-        if not os.path.isabs(state_dir):
-            raise InvalidInput(f"state_dir={state_dir!r}: an absolute path is expected")
-        self.directory = state_dir
+        self._directory = StateDirectory(state_dir)
         self.tag = tag
         self.node = node
         self.path = os.path.join(state_dir, f"{tag:04x}-{node:04x}")
 
     def load(self) -> Memory:
         """What is remembered; nothing at all if the node never joined."""
-        if not self._check_directory():
+        if not self._directory.check():
             return Memory(self.tag, self.node)
         try:
             flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -64,7 +172,7 @@ class Store:
         except OSError as error:
             raise self._fault(error) from None
         try:
-            self._check_owner(os.fstat(descriptor), self.path, stat.S_ISREG)
+            check_owner(os.fstat(descriptor), self.path, stat.S_ISREG)
             raw = os.read(descriptor, MAX_FILE_BYTES + 1)
         except OSError as error:
             raise self._fault(error) from None
@@ -78,7 +186,7 @@ class Store:
             raise ValueError("the memory of another node")
         if len(memory.joined) > MAX_JOINED:
             raise MemoryFault(f"{self.path}: more than {MAX_JOINED} LUs to remember")
-        self._make_directory()
+        self._directory.make()
         body = f"{MAGIC}\nboot {boot_id()}\nincarnation {memory.incarnation}\n"
         for name in sorted(memory.joined):
             standing = memory.joined[name]
@@ -103,7 +211,7 @@ class Store:
             finally:
                 os.close(descriptor)
             os.rename(fresh, self.path)
-            _sync_directory(self.directory)
+            _sync_directory(self._directory.path)
         except OSError as error:
             _remove_quietly(fresh)
             raise self._fault(error) from None
@@ -118,7 +226,7 @@ class Store:
         """
         from fcntl import LOCK_EX, LOCK_NB, flock
 
-        self._make_directory()
+        self._directory.make()
         path = self.path + ".lock"
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
@@ -187,40 +295,6 @@ class Store:
         return MemoryFault(
             f"{path or self.path}: {error.strerror}: this boot's memory needs a writable state_dir"
         )
-
-    def _make_directory(self) -> None:
-        try:
-            os.mkdir(self.directory, DIRECTORY_MODE)
-        except FileExistsError:
-            pass
-        except OSError as error:
-            raise MemoryFault(
-                f"state_dir {self.directory}: {error.strerror}: give a writable directory"
-            ) from None
-        if not self._check_directory():
-            raise MemoryFault(f"state_dir {self.directory}: went away")
-
-    def _check_directory(self) -> bool:
-        """False if it is not there; MemoryFault if somebody else could write to it."""
-        try:
-            found = os.lstat(self.directory)
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise MemoryFault(f"state_dir {self.directory}: {error.strerror}") from None
-        self._check_owner(found, self.directory, stat.S_ISDIR)
-        return True
-
-    @staticmethod
-    def _check_owner(found: os.stat_result, path: str, is_kind: Callable[[int], bool]) -> None:
-        if not is_kind(found.st_mode):
-            kind = "a directory" if is_kind is stat.S_ISDIR else "a file"
-            raise MemoryFault(f"{path}: {kind} is expected, not a link or anything else")
-        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
-            raise MemoryFault(
-                f"{path}: owner {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o}: it must"
-                f" belong to user {os.geteuid()} and be writable by nobody else"
-            )
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -7,11 +7,10 @@ from ..barrier.drain import check_policy
 from ..barrier.everywhere import Each, evict_everywhere, inspect_everywhere
 from ..barrier.exchange import Route
 from ..barrier.inspect import capabilities
-from ..dispatcher import Dispatcher, Limits
 from ..errors import BarrierError, InvalidInput, raise_all
 from ..supervisor import Answer
 from .log import INFO, WARNING
-from .task import discover, join, tell_oddities
+from .task import carry_out, discover, join, tell_oddities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from ..barrier.everywhere import Plan, Unit
     from ..barrier.inspect import Snapshot
     from ..cluster import Cluster
+    from ..dispatcher import Dispatcher
     from ..supervisor import Pipe
     from .task import Task
 
@@ -29,20 +29,12 @@ IS_OFF = 2  # only for status
 
 
 def perform(task: Task, pipe: Pipe, details: bool = True) -> Answer:
-    """Run one action against the devices; every BarrierError becomes exit code 1.
+    """Run one action against the devices; every BarrierError becomes exit code 1."""
 
-    ``details`` tells whether anybody listens to what is said of each command.
-    """
-    limits = Limits(task.deadline, float(task.options.number("command_timeout")))
-    dispatcher = Dispatcher(limits, pipe.report, details)
-    try:
-        answer = _PERFORMERS[task.action](task, dispatcher)
-        pipe.report(INFO, f"{task.action}: {dispatcher.commands} SCSI commands")
-        return answer
-    except BarrierError as error:
+    def failed(error: BarrierError) -> Answer:
         return Answer(FAILED, [], [f"{task.action} failed: {error}"])
-    finally:
-        dispatcher.close()
+
+    return carry_out(task, pipe, _PERFORMERS[task.action], failed, details)
 
 
 def _on(task: Task, dispatcher: Dispatcher) -> Answer:
@@ -185,7 +177,7 @@ def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
     return Answer(DONE, [], [])
 
 
-def _validate(task: Task, dispatcher: Dispatcher) -> Answer:
+def validate(task: Task, dispatcher: Dispatcher) -> Answer:
     """Every device answers, can bear the barrier, and is nobody else's; silent if so."""
     task.store()
     check_policy(task.options["drain"])
@@ -221,5 +213,5 @@ _PERFORMERS = {
     "status": _status,
     "list-status": _list_status,
     "monitor": _monitor,
-    "validate-all": _validate,
+    "validate-all": validate,
 }

@@ -39,7 +39,7 @@ SENT_BY_PACEMAKER = ("nodeid",)
 def main(argv: list[str] | None = None) -> int:
     """Run one action; the process's exit code."""
     try:
-        _fill_standard_descriptors()
+        fill_standard_descriptors()
         return _run(sys.argv[1:] if argv is None else argv)
     except BarrierError as error:
         say(f"fence_prbarrier: {error}")
@@ -63,13 +63,13 @@ def _run(arguments: list[str]) -> int:
     values, unknown = read_arguments(arguments) if arguments else read_stdin()
     options = Options(values)
     if options.flag("help") or options.flag("version"):
-        return _print(_help(options))
+        return print_lines(_help(options))
     log = Log(options)
     for name in unknown:
         log.hear(WARNING, f"unknown parameter {name[:60]!r} is ignored")
     action = options["action"]
     if action in ("metadata", "manpage"):
-        return _print(_describe(action))
+        return print_lines(_describe(action))
     try:
         answer = _act(action, options, log)
     except BarrierError as error:
@@ -80,7 +80,7 @@ def _run(arguments: list[str]) -> int:
     for text in answer.out:
         if action in ("on", "off"):
             log.hear(INFO, f"{action} {options['plug'] or options['nodename']}: {text}")
-    _print(answer.out)
+    print_lines(answer.out)
     return answer.code
 
 
@@ -103,9 +103,8 @@ def _act(action: str, options: Options, log: Log) -> Answer:
         time.sleep(options.number("delay"))
     seconds = _seconds(action, options)
     deadline = time.monotonic() + seconds
-    margin = min(WORKER_MARGIN_SECONDS, seconds * WORKER_MARGIN_SHARE)
     local_name = options["local_name"] or local_host_name()
-    task = Task(action, options, cluster, local_name, plug, deadline - margin)
+    task = Task(action, options, cluster, local_name, plug, deadline - margin(seconds))
 
     def work(pipe: Pipe) -> Answer:
         return perform(task, pipe, log.details)
@@ -114,6 +113,11 @@ def _act(action: str, options: Options, log: Log) -> Answer:
     if action in ("on", "off") and answer.code == 0:
         time.sleep(options.number("power_wait"))
     return answer
+
+
+def margin(seconds: float) -> float:
+    """How many seconds before the supervisor the worker gives up."""
+    return min(WORKER_MARGIN_SECONDS, seconds * WORKER_MARGIN_SHARE)
 
 
 def _seconds(action: str, options: Options) -> int:
@@ -235,7 +239,7 @@ def _describe(action: str) -> list[str]:
     return [metadata().rstrip("\n")]
 
 
-def _fill_standard_descriptors() -> None:
+def fill_standard_descriptors() -> None:
     """Give 0, 1 and 2 something to be: a pipe to the worker must not become one of them."""
     while True:
         descriptor = os.open(os.devnull, os.O_RDWR)
@@ -244,7 +248,7 @@ def _fill_standard_descriptors() -> None:
             return
 
 
-def _print(lines: list[str]) -> int:
+def print_lines(lines: list[str]) -> int:
     """Lines on stdout.  Output that is lost is a failure: somebody was to read it."""
     if not lines:
         return 0

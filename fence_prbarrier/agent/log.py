@@ -33,13 +33,14 @@ ALL_LEVELS = 10
 class Log:
     """Writes each line to every place that wants it."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, name: str = "fence_prbarrier") -> None:
+        """``name`` is whose lines these are in syslog."""
         self._quiet = options.flag("quiet")
         self._level = ALL_LEVELS if options.flag("verbose") else options.number("verbose_level")
         self._debug = _open(options["debug_file"], "debug_file")
         self._logfile = _open(options["logfile"], "logfile")
         if not self._quiet:
-            syslog.openlog("fence_prbarrier", syslog.LOG_PID, syslog.LOG_DAEMON)
+            syslog.openlog(name, syslog.LOG_PID, syslog.LOG_DAEMON)
 
     @property
     def details(self) -> bool:
@@ -55,12 +56,16 @@ class Log:
         if not self._quiet:
             if wanted:
                 say(text)
-            if kind in _SYSLOG_LEVELS:
-                syslog.syslog(_SYSLOG_LEVELS[kind], f"{kind}: {one_line(text)}")
+            self.to_syslog(kind, text)
         if self._logfile is not None and wanted:
             _write(self._logfile, kind, text)
         if self._debug is not None:
             _write(self._debug, kind, text)
+
+    def to_syslog(self, kind: str, text: str) -> None:
+        """One line to syslog only, unless ``quiet``."""
+        if kind in _SYSLOG_LEVELS and not self._quiet:
+            syslog.syslog(_SYSLOG_LEVELS[kind], f"{kind}: {one_line(text)}")
 
 
 def one_line(text: str) -> str:

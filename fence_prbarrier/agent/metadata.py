@@ -1,14 +1,32 @@
-"""The agent's XML metadata, from the table of parameters.
+"""The XML metadata of fence agent and resource agent, from the table of parameters.
 
-The form is fence-agents' (its metadata.rng); Pacemaker, pcs and crmsh read it.
-The only module that imports lxml.
+The forms are fence-agents' (its metadata.rng) and OCF's (ra-api-1.dtd);
+Pacemaker, pcs and crmsh read them.  The only module that imports lxml.
 """
 
 from __future__ import annotations
 
 from ..errors import InvalidInput
-from .manual import DESCRIPTION, SUMMARY
-from .parameters import ACTIONS, BOOLEAN, PARAMETERS, SELECT, Parameter
+from .manual import DESCRIPTION, OCF_DESCRIPTION, OCF_SUMMARY, SUMMARY
+from .parameters import (
+    ACTIONS,
+    BOOLEAN,
+    BY_NAME,
+    INTEGER,
+    OCF_ACTION_SECONDS,
+    OCF_MONITOR_INTERVAL_SECONDS,
+    OCF_PARAMETERS,
+    PARAMETERS,
+    SECOND,
+    SELECT,
+    STRING,
+    Parameter,
+)
+
+OCF_VERSION = "1.0"
+# ra-api-1.dtd knows neither seconds nor selections.
+OCF_TYPES = {STRING: "string", SELECT: "string", SECOND: "integer", INTEGER: "integer",
+             BOOLEAN: "boolean"}  # fmt: skip
 
 
 def metadata() -> str:
@@ -27,7 +45,38 @@ def metadata() -> str:
             entry.set("on_target", "1")
         if action.automatic:
             entry.set("automatic", "1")
-    text: bytes = etree.tostring(root, pretty_print=True, xml_declaration=True, encoding="utf-8")
+    return _text(etree, root, "")
+
+
+def resource_metadata() -> str:
+    """The resource agent's XML document, as text.  InvalidInput where lxml is missing."""
+    etree = _lxml()
+    root = etree.Element("resource-agent", name="prbarrier")
+    etree.SubElement(root, "version").text = OCF_VERSION
+    etree.SubElement(root, "longdesc", lang="en").text = "\n\n".join(OCF_DESCRIPTION)
+    etree.SubElement(root, "shortdesc", lang="en").text = OCF_SUMMARY
+    parameters = etree.SubElement(root, "parameters")
+    for name in OCF_PARAMETERS:
+        parameter = BY_NAME[name]
+        entry = etree.SubElement(parameters, "parameter", name=name, unique="0", required="0")
+        etree.SubElement(entry, "longdesc", lang="en").text = parameter.text
+        etree.SubElement(entry, "shortdesc", lang="en").text = name.replace("_", " ")
+        content = etree.SubElement(entry, "content", type=OCF_TYPES[parameter.kind])
+        if parameter.default:
+            content.set("default", parameter.default)
+    actions = etree.SubElement(root, "actions")
+    for name, seconds in OCF_ACTION_SECONDS.items():
+        entry = etree.SubElement(actions, "action", name=name, timeout=f"{seconds}s")
+        if name == "monitor":
+            entry.set("interval", f"{OCF_MONITOR_INTERVAL_SECONDS}s")
+            entry.set("depth", "0")
+    return _text(etree, root, '<!DOCTYPE resource-agent SYSTEM "ra-api-1.dtd">')
+
+
+def _text(etree: Any, root: Any, doctype: str) -> str:
+    text: bytes = etree.tostring(
+        root, pretty_print=True, xml_declaration=True, encoding="utf-8", doctype=doctype or None
+    )
     return text.decode()
 
 

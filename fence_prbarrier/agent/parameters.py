@@ -206,6 +206,19 @@ PARAMETERS = (
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 
 
+# What the OCF resource agent knows, and of the same table.
+OCF_ACTIONS = ("start", "stop", "monitor", "validate-all", "meta-data", "usage")
+# Advised limits; a monitor that hangs on a dead path still ends in time to say so.
+OCF_ACTION_SECONDS = {
+    "start": 40, "stop": 20, "monitor": 30, "validate-all": 20, "meta-data": 10,
+}  # fmt: skip
+OCF_MONITOR_INTERVAL_SECONDS = 30
+OCF_PARAMETERS = (
+    "devices", "devices_file", "cluster_name", "cluster_tag", "nodes", "local_name", "aptpl",
+    "state_dir", "command_timeout", "verbose",
+)  # fmt: skip
+
+
 class Options:
     """Checked values by name; a missing one has its default."""
 

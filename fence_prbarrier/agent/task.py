@@ -10,21 +10,21 @@ import time
 
 from ..barrier.everywhere import join_everywhere
 from ..devices import parse_devices, read_devices_file
-from ..errors import CommandFailed, InvalidInput, MemoryFault
+from ..dispatcher import Dispatcher, Limits
+from ..errors import BarrierError, CommandFailed, InvalidInput, MemoryFault
 from ..key import owner_of
 from ..state import Store
-from .log import WARNING
+from .log import INFO, WARNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..barrier.everywhere import Unit
     from ..barrier.inspect import Snapshot
     from ..barrier.join import Membership
     from ..cluster import Cluster
-    from ..dispatcher import Dispatcher
-    from ..errors import BarrierError
+    from ..supervisor import Answer, Pipe
     from .parameters import Options
 
 
@@ -76,6 +76,29 @@ def device_names(options: Options) -> list[str]:
     if not names:
         raise InvalidInput("no devices: give the shared disks in devices or devices_file")
     return names
+
+
+def carry_out(
+    task: Task,
+    pipe: Pipe,
+    performer: Callable[[Task, Dispatcher], Answer],
+    failed: Callable[[BarrierError], Answer],
+    details: bool,
+) -> Answer:
+    """Run a performer against the devices; ``failed`` makes an answer of its BarrierError.
+
+    ``details`` tells whether anybody listens to what is said of each command.
+    """
+    limits = Limits(task.deadline, float(task.options.number("command_timeout")))
+    dispatcher = Dispatcher(limits, pipe.report, details)
+    try:
+        answer = performer(task, dispatcher)
+        pipe.report(INFO, f"{task.action}: {dispatcher.commands} SCSI commands")
+        return answer
+    except BarrierError as error:
+        return failed(error)
+    finally:
+        dispatcher.close()
 
 
 def discover(task: Task, dispatcher: Dispatcher) -> list[Unit]:

@@ -193,7 +193,7 @@ def join_everywhere(
         results = yield Each(
             {
                 unit.name: join(
-                    own, aptpl, Route(unit.paths), looks[unit.name], _is_known(unit, memory)
+                    own, aptpl, Route(unit.paths), looks[unit.name], known_count(unit, memory)
                 )
                 for unit in batch
             }
@@ -222,7 +222,7 @@ def join_everywhere(
     return done
 
 
-def _is_known(unit: Unit, memory: Memory) -> int:
+def known_count(unit: Unit, memory: Memory) -> int:
     """On how many nexuses the key must be for each of these very paths to bear it; 0: not known.
 
     A count alone does not tell: a registration may be left of a nexus that is no more.

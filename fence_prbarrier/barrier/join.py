@@ -72,7 +72,7 @@ def join(
             " (PTPL_C is 0); use aptpl=auto or mend the target"
         )
     persist = aptpl != APTPL_NO and able.aptpl_capable
-    if known and _in_place(first, own, known) and (able.aptpl_active or not persist):
+    if known and in_place(first, own, known) and (able.aptpl_active or not persist):
         return Membership(False, False, able.aptpl_active, known)
     before = first.count(own)
     added = yield from _register_everywhere(own, persist, route, first)
@@ -87,7 +87,8 @@ def join(
     return Membership(True, not before, active, count)
 
 
-def _in_place(snapshot: Snapshot, own: Key, count: int) -> bool:
+def in_place(snapshot: Snapshot, own: Key, count: int) -> bool:
+    """The key on ``count`` nexuses, no other life of its node, and a reservation."""
     held = snapshot.reservation
     return (
         snapshot.count(own) == count

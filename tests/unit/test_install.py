@@ -20,7 +20,7 @@ def run(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("installed")
-    done = run("make", "install", f"PREFIX={place}/usr")
+    done = run("make", "install", f"PREFIX={place}/usr", f"SYSCONFDIR={place}/etc")
     assert done.returncode == 0, done.stdout + done.stderr
     return place
 

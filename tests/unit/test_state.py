@@ -42,8 +42,8 @@ def _saved(store: Store) -> Path:
 def test_nothing_is_remembered_before_the_first_join(store: Store) -> None:
     """Neither without a directory nor without a file; and looking makes neither."""
     assert _same(store.load(), Memory(TAG, NODE))
-    assert not os.path.exists(store.directory)
-    os.mkdir(store.directory, 0o700)
+    assert not os.path.exists(os.path.dirname(store.path))
+    os.mkdir(os.path.dirname(store.path), 0o700)
     assert _same(store.load(), Memory(TAG, NODE))
     with pytest.raises(NotMember):
         store.load().require_key()
@@ -60,17 +60,17 @@ def test_what_was_saved_is_loaded(store: Store) -> None:
 
 def test_directory_and_file_are_their_owners_only(store: Store) -> None:
     path = _saved(store)
-    assert os.stat(store.directory).st_mode & 0o777 == 0o700
+    assert os.stat(os.path.dirname(store.path)).st_mode & 0o777 == 0o700
     assert path.stat().st_mode & 0o777 == 0o600
-    assert os.listdir(store.directory) == [path.name]
+    assert os.listdir(os.path.dirname(store.path)) == [path.name]
 
 
 def test_each_node_and_cluster_has_a_memory_of_its_own(store: Store) -> None:
     store.save(MEMORY)
-    assert _same(Store(store.directory, TAG, NODE + 1).load(), Memory(TAG, NODE + 1))
-    assert _same(Store(store.directory, TAG + 1, NODE).load(), Memory(TAG + 1, NODE))
+    assert _same(Store(os.path.dirname(store.path), TAG, NODE + 1).load(), Memory(TAG, NODE + 1))
+    assert _same(Store(os.path.dirname(store.path), TAG + 1, NODE).load(), Memory(TAG + 1, NODE))
     with pytest.raises(ValueError, match="another node"):
-        Store(store.directory, TAG, NODE + 1).save(MEMORY)
+        Store(os.path.dirname(store.path), TAG, NODE + 1).save(MEMORY)
 
 
 def test_another_boots_memory_has_an_incarnation_and_nothing_else(
@@ -200,7 +200,7 @@ def test_a_planted_link_is_not_followed(store: Store, tmp_path: Path) -> None:
 def test_a_linked_directory_is_not_followed(store: Store, tmp_path: Path) -> None:
     real = Store(str(tmp_path / "real"), TAG, NODE)
     real.save(MEMORY)
-    os.symlink(real.directory, store.directory)
+    os.symlink(os.path.dirname(real.path), os.path.dirname(store.path))
     for call in (store.load, store.lock, lambda: store.save(MEMORY)):
         with pytest.raises(MemoryFault, match="not a link"):
             call()
@@ -209,7 +209,7 @@ def test_a_linked_directory_is_not_followed(store: Store, tmp_path: Path) -> Non
 @pytest.mark.parametrize("mode", [0o720, 0o702, 0o777, 0o770, 0o1777])
 def test_a_directory_that_others_could_write_to_is_refused(store: Store, mode: int) -> None:
     _saved(store)
-    os.chmod(store.directory, mode)
+    os.chmod(os.path.dirname(store.path), mode)
     for call in (store.load, store.lock, lambda: store.save(MEMORY)):
         with pytest.raises(MemoryFault, match=f"mode {mode:04o}"):
             call()
@@ -263,7 +263,7 @@ def test_a_failed_save_leaves_the_old_memory(store: Store, monkeypatch: pytest.M
             with pytest.raises(MemoryFault, match="No space left"):
                 store.save(MEMORY.having_joined({"new": TWO_PATHS}))
         assert _same(store.load(), MEMORY)
-    assert os.listdir(store.directory) == [path.name]
+    assert os.listdir(os.path.dirname(store.path)) == [path.name]
 
 
 def test_it_is_synced_before_it_is_renamed_and_the_directory_after(

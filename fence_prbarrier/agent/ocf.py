@@ -1,0 +1,238 @@
+"""The OCF resource agent: this node's own barrier, as a resource that others depend on.
+
+It fences nobody.  Run as a clone it tells the cluster manager what the stonith
+resource cannot: that *this* node is evicted, or has lost a path.
+Environment and exit codes are those of the OCF resource agent API 1.0.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from ..barrier import rules
+from ..barrier.everywhere import inspect_everywhere, known_count
+from ..barrier.join import in_place
+from ..cluster import build_cluster, local_host_name
+from ..errors import (
+    BarrierBroken,
+    BarrierError,
+    InvalidInput,
+    MemoryFault,
+    NotMember,
+    Several,
+    raise_all,
+)
+from ..state import Marker
+from ..supervisor import Answer, supervise
+from .actions import validate
+from .cli import fill_standard_descriptors, margin, print_lines
+from .log import ERROR, WARNING, Log, say
+from .parameters import OCF_ACTIONS, OCF_PARAMETERS, Options
+from .task import Task, carry_out, discover, join, survey, tell_oddities
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..barrier.everywhere import Unit
+    from ..barrier.inspect import Snapshot
+    from ..barrier.memory import Memory
+    from ..dispatcher import Dispatcher
+    from ..key import Key
+    from ..supervisor import Pipe
+
+# Exit codes (OCF resource agent API 1.0; DEGRADED is Pacemaker's).
+SUCCESS = 0
+ERR_GENERIC = 1
+ERR_ARGS = 2
+ERR_UNIMPLEMENTED = 3
+# A hard error in Pacemaker: the resource may not run on this node until it has
+# rebooted, or an operator has cleaned up.  Here it means evicted, and only that.
+ERR_PERM = EVICTED = 4
+ERR_CONFIGURED = 6
+NOT_RUNNING = 7
+DEGRADED = 190
+
+ENVIRONMENT_PREFIX = "OCF_RESKEY_"
+# Pacemaker tells its own limit for the action, in milliseconds.
+TIMEOUT_VARIABLE = "OCF_RESKEY_CRM_meta_timeout"
+TIMEOUT_MARGIN_SECONDS = 2.0
+LEAST_SECONDS = 1.0
+MAX_INSTANCE_LENGTH = 64
+
+
+def script() -> None:
+    """Run one action and end the process; see cli.script()."""
+    os._exit(main(sys.argv[1:], os.environ))
+
+
+def main(arguments: list[str], environment: Mapping[str, str]) -> int:
+    """Run one action; the process's exit code."""
+    try:
+        fill_standard_descriptors()
+        return _run(arguments, environment)
+    except BarrierError as error:
+        return _fail(ERR_GENERIC, str(error))
+    except KeyboardInterrupt:
+        return _fail(ERR_GENERIC, "interrupted")
+    except OSError as error:
+        return _fail(ERR_GENERIC, f"{error.strerror or error}: {error.filename or 'output'}")
+
+
+def _fail(code: int, text: str) -> int:
+    """A line that Pacemaker shows beside the failed action."""
+    say(f"ocf-exit-reason:{text}")
+    return code
+
+
+def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
+    action = arguments[0] if len(arguments) == 1 else ""
+    if action in ("meta-data", "metadata"):
+        from .metadata import resource_metadata
+
+        return print_lines([resource_metadata().rstrip("\n")])
+    if action in ("usage", "help"):
+        return print_lines([f"usage: prbarrier {{{'|'.join(OCF_ACTIONS)}}}"])
+    if action not in OCF_ACTIONS:
+        return _fail(ERR_UNIMPLEMENTED, f"expected one of {', '.join(OCF_ACTIONS)}")
+    values = {name: environment.get(ENVIRONMENT_PREFIX + name, "") for name in OCF_PARAMETERS}
+    try:
+        options = Options(values)
+        marker = Marker(options["state_dir"], "running-" + _instance(environment))
+    except InvalidInput as error:
+        # What is so configured never started.
+        return SUCCESS if action == "stop" else _fail(ERR_CONFIGURED, str(error))
+    if action == "stop":
+        # Registrations stay (rule 7): the disks stay protected while the cluster is down.
+        marker.remove()
+        return SUCCESS
+    if action == "monitor" and not marker.is_there():
+        return NOT_RUNNING
+    answer = _act(action, options, environment)
+    if action == "start" and answer.code == SUCCESS:
+        marker.put()
+    for text in answer.err:
+        _fail(answer.code, text)
+    return answer.code
+
+
+def _instance(environment: Mapping[str, str]) -> str:
+    """The resource's name without its clone number, fit for a file's name."""
+    name = environment.get("OCF_RESOURCE_INSTANCE", "").partition(":")[0] or "prbarrier"
+    if len(name) > MAX_INSTANCE_LENGTH or not name.replace("-", "").replace("_", "").isalnum():
+        return name.encode("utf-8", "surrogateescape").hex()[: 3 * MAX_INSTANCE_LENGTH]
+    return name
+
+
+def _act(action: str, options: Options, environment: Mapping[str, str]) -> Answer:
+    """start, monitor or validate-all, in a worker that cannot hold us up."""
+    log = Log(options, "prbarrier")
+    seconds = _seconds(action, options, environment)
+    deadline = time.monotonic() + seconds
+    try:
+        cluster = build_cluster(options["cluster_name"], options["cluster_tag"], options["nodes"])
+        local_name = options["local_name"] or local_host_name()
+        worker_deadline = deadline - margin(seconds)
+        task = Task(action, options, cluster, local_name, local_name, worker_deadline)
+        cluster.local_number(local_name)
+    except InvalidInput as error:
+        return _answer_of(error)
+    performer = {"start": _start, "monitor": _monitor, "validate-all": validate}[action]
+
+    def work(pipe: Pipe) -> Answer:
+        return carry_out(task, pipe, performer, _answer_of, log.details)
+
+    answer = supervise(work, deadline, log.hear)
+    for text in answer.err:
+        log.to_syslog(ERROR, f"{action}: {text}")
+    return answer
+
+
+def _seconds(action: str, options: Options, environment: Mapping[str, str]) -> float:
+    """Pacemaker's limit less a margin; without Pacemaker the agent's own."""
+    told = environment.get(TIMEOUT_VARIABLE, "")
+    if told.isascii() and told.isdigit() and int(told):
+        return max(int(told) / 1000 - TIMEOUT_MARGIN_SECONDS, LEAST_SECONDS)
+    return float(options.number("on_timeout" if action == "start" else "monitor_timeout"))
+
+
+def _answer_of(error: BarrierError) -> Answer:
+    """The exit code by who must act.  Evicted once is evicted, whatever else there is."""
+    every = error.errors if isinstance(error, Several) else (error,)
+    if any(isinstance(each, NotMember) for each in every):
+        return Answer(EVICTED, [], [str(error)])
+    if all(isinstance(each, InvalidInput) for each in every):
+        return Answer(ERR_ARGS, [], [str(error)])
+    return Answer(ERR_GENERIC, [], [str(error)])
+
+
+def _start(task: Task, dispatcher: Dispatcher) -> Answer:
+    """This node's key on every path of every LU and the barrier up, by joining where it is not."""
+    join(task, dispatcher, discover(task, dispatcher), task.store())
+    return Answer(SUCCESS, [], [])
+
+
+def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
+    """The same, found so; a path or LU that is new or back is joined with the same key."""
+    memory = task.store().load()
+    if memory.key is None:
+        raise MemoryFault("started, but this boot has no key: state_dir was cleared; run start")
+    units, troubles = survey(task, dispatcher)
+    looks = dispatcher.run(inspect_everywhere(units))
+    for unit in units:
+        found = looks[unit.name]
+        try:
+            if isinstance(found, BarrierError):
+                raise found
+            _check(unit, found, memory, memory.key)
+            tell_oddities(unit, found, task.cluster, dispatcher)
+        except BarrierError as error:
+            error.where = f"LU {unit.label}"
+            troubles.append(error)
+    raise_all(troubles)
+    _repair(task, dispatcher, units, memory, looks)
+    return Answer(DEGRADED if any(unit.lost for unit in units) else SUCCESS, [], [])
+
+
+def _check(unit: Unit, found: Snapshot, memory: Memory, own: Key) -> None:
+    """What no repair can mend."""
+    rules.refuse_foreign_property(found, memory.tag)
+    if unit.name not in memory.joined:
+        return  # new in the list: to be joined
+    if found.bare:
+        # Not mended here: whoever registers first makes all others look evicted.
+        raise BarrierBroken(
+            "the LU has lost every registration and its reservation, so anybody may write; stop"
+            " what uses it, then run on with rejoin=allow on every node"
+        )
+    rules.require_member(found, own)
+
+
+def _repair(
+    task: Task,
+    dispatcher: Dispatcher,
+    units: list[Unit],
+    memory: Memory,
+    looks: Mapping[str, Snapshot | BarrierError],
+) -> None:
+    """Join where a look did not show all in place."""
+    own = memory.require_key()
+    weak = [
+        unit
+        for unit in units
+        if not isinstance(found := looks[unit.name], BarrierError)
+        and not in_place(found, own, known_count(unit, memory))
+    ]
+    if not weak:
+        return
+    try:
+        done = join(task, dispatcher, units, task.store())
+    except MemoryFault as error:
+        dispatcher.report(WARNING, f"not repaired this time: {error}")
+        return
+    for unit in weak:
+        if done[unit.name].changed:
+            paths = f"{unit.paths} path{'s' if unit.paths > 1 else ''}"
+            dispatcher.report(WARNING, f"LU {unit.label}: repaired, registered on {paths}")
