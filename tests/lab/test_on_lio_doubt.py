@@ -170,7 +170,9 @@ def test_a_path_that_dies_in_flight(lab: Lab) -> None:
     before = [bears(lab, lun, "n2") for lun in (0, 1)]
     lab.cut_path("n1", wait=False)
     runs: list[Running] = [
-        Node(lab, "n1", through).start(action, plug, power_timeout="25", command_timeout="20")
+        Node(lab, "n1", through).start(
+            action, plug, power_timeout="25", monitor_timeout="25", command_timeout="20"
+        )
         for through, action, plug in (
             ("dev", "status", "n3"),
             ("sg", "status", "n2"),
@@ -181,7 +183,9 @@ def test_a_path_that_dies_in_flight(lab: Lab) -> None:
         )
     ]
     answers = [run.wait(40) for run in runs]
-    assert any("transport error, host status" in said.err for said in answers), answers
+    # The kernel gave them back, or its state of the path told that it would not for long.
+    died = ("transport error, host status", "the path hangs")
+    assert any(word in said.err for said in answers for word in died), answers
     for said in answers:
         assert (said.code, said.out) == (1, ""), said
         assert "failed: " in said.err
@@ -216,7 +220,7 @@ def test_a_path_that_hangs(lab: Lab) -> None:
             assert (said.code, said.out) == (1, ""), said
             assert "timed out: no answer yet from: " in said.err
             assert n1.devices[0] in said.err
-        assert time.monotonic() - began > DEADLINE_S - 0.5
+        assert time.monotonic() - began > DEADLINE_S / 2  # the guest has a clock of its own
         assert bears(lab, 0, "n2") == before
     finally:
         lab.revive_path("n1")
