@@ -204,9 +204,9 @@ def join_everywhere(
         standings = {
             unit.name: Standing(good[unit.name].count, frozenset(unit.ends))
             for unit in batch
-            if unit.name in good
+            if unit.name in good and good[unit.name].changed
         }
-        if any(memory.joined.get(name) != standing for name, standing in standings.items()):
+        if standings:
             memory = memory.having_joined(standings)
             yield Remember(memory)
         if any(isinstance(each, NotMember) for each in results.values()):
@@ -228,7 +228,7 @@ def known_count(unit: Unit, memory: Memory) -> int:
     A count alone does not tell: a registration may be left of a nexus that is no more.
     """
     standing = memory.joined.get(unit.name)
-    known = standing is not None and standing.nexuses == {nexus for nexus, _ in unit.ends}
+    known = standing is not None and standing.nexuses.issuperset(nexus for nexus, _ in unit.ends)
     return standing.count if standing is not None and known else 0
 
 
