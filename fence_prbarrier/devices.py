@@ -157,6 +157,6 @@ def group(
                 f"LU {name} has {len(paths)} paths, at most {MAX_PATHS_PER_UNIT} are supported"
             )
         ends = tuple((path.nexus, path.name) for path in paths)
-        gone = tuple(str(each.error) for each in lost if each.identity == name)
+        gone = tuple((each.name, str(each.error)) for each in lost if each.identity == name)
         units.append((Unit(name, ends, paths[0].vendor, paths[0].product, gone), paths))
     return units

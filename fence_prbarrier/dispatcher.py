@@ -129,8 +129,10 @@ class Dispatcher:
 
     def _probe(self, name: str, local_name: str, models: bool) -> tuple[str, Path]:
         self.report(BEGIN, f"open {name}")
-        path = open_path(name, local_name)
-        self.report(END, f"open {name}")
+        try:
+            path = open_path(name, local_name)
+        finally:
+            self.report(END, f"open {name}")
         try:
             # One path of possibly several: it must not hold up the others.
             identity = self.drive(identify(Route(1)), [path], alone=False)
@@ -143,8 +145,11 @@ class Dispatcher:
             raise
         return identity, path
 
-    def run(self, plan: Plan[T], store: Store | None = None) -> T:
-        """Carry out a plan's effects until it returns."""
+    def run(self, plan: Plan[T], store: Store | None = None, alone: bool | None = None) -> T:
+        """Carry out a plan's effects until it returns.
+
+        ``alone`` as for drive(): False where a LU that hangs must not hide what others show.
+        """
         try:
             effect = next(plan)
             while True:
@@ -154,13 +159,13 @@ class Dispatcher:
                     store.save(effect.memory)
                     effect = plan.send(None)
                 else:
-                    effect = plan.send(self._each(effect))
+                    effect = plan.send(self._each(effect, alone))
         except StopIteration as stop:
             result: T = stop.value
             return result
 
-    def _each(self, each: Each) -> Mapping[str, object]:
-        jobs = [(procedure, self.paths[name]) for name, procedure in each.jobs.items()]
+    def _each(self, each: Each, alone: bool | None) -> Mapping[str, object]:
+        jobs = [(procedure, self.paths[name], alone) for name, procedure in each.jobs.items()]
         return dict(zip(each.jobs, in_parallel(self.drive, jobs, MAX_UNITS_AT_ONCE)))
 
     def drive(self, procedure: Procedure[T], paths: list[Path], alone: bool | None = None) -> T:

@@ -20,9 +20,13 @@ class BarrierError(Exception):
 
     where = ""
 
+    @property
+    def what(self) -> str:
+        """The text without the place."""
+        return super().__str__()
+
     def __str__(self) -> str:
-        text = super().__str__()
-        return f"{self.where}: {text}" if self.where else text
+        return f"{self.where}: {self.what}" if self.where else self.what
 
 
 class Several(BarrierError):
@@ -78,6 +82,10 @@ class BarrierBroken(BarrierError):
 
 class MemoryFault(BarrierError):
     """This boot's memory cannot be read or written: see ``state_dir``."""
+
+
+class JoinUnderWay(MemoryFault):
+    """Another process of this node holds its join lock."""
 
 
 class OutOfTime(BarrierError):

@@ -13,7 +13,7 @@ import stat
 from binascii import crc32
 
 from .barrier.memory import Memory, Standing
-from .errors import InvalidInput, MemoryFault
+from .errors import InvalidInput, JoinUnderWay, MemoryFault
 from .key import MAX_INCARNATION
 
 TYPE_CHECKING = False
@@ -237,7 +237,7 @@ class Store:
             flock(descriptor, LOCK_EX | LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            raise MemoryFault(
+            raise JoinUnderWay(
                 f"{path}: another action=on of this node is at work; wait for it to end"
             ) from None
         except OSError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from binascii import crc32
 
 from ..barrier import rules
 from ..barrier.everywhere import inspect_everywhere, known_count
@@ -19,6 +20,7 @@ from ..errors import (
     BarrierBroken,
     BarrierError,
     InvalidInput,
+    JoinUnderWay,
     MemoryFault,
     NotMember,
     Several,
@@ -30,7 +32,7 @@ from .actions import validate
 from .cli import fill_standard_descriptors, margin, print_lines
 from .log import ERROR, WARNING, Log, say
 from .parameters import OCF_ACTIONS, OCF_PARAMETERS, Options
-from .task import Task, carry_out, discover, join, survey, tell_oddities
+from .task import Task, carry_out, join, survey, tell_oddities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from ..barrier.inspect import Snapshot
     from ..barrier.memory import Memory
     from ..dispatcher import Dispatcher
-    from ..key import Key
     from ..supervisor import Pipe
 
 # Exit codes (OCF resource agent API 1.0; DEGRADED is Pacemaker's).
@@ -58,8 +59,12 @@ DEGRADED = 190
 ENVIRONMENT_PREFIX = "OCF_RESKEY_"
 # Pacemaker tells its own limit for the action, in milliseconds.
 TIMEOUT_VARIABLE = "OCF_RESKEY_CRM_meta_timeout"
+MAX_TIMEOUT_DIGITS = 9
 TIMEOUT_MARGIN_SECONDS = 2.0
 LEAST_SECONDS = 1.0
+# How long start waits for another join of this node to end.
+TURN_SECONDS = 5.0
+TURN_PAUSE_SECONDS = 0.1
 MAX_INSTANCE_LENGTH = 64
 
 
@@ -97,7 +102,9 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
         return print_lines([f"usage: prbarrier {{{'|'.join(OCF_ACTIONS)}}}"])
     if action not in OCF_ACTIONS:
         return _fail(ERR_UNIMPLEMENTED, f"expected one of {', '.join(OCF_ACTIONS)}")
-    values = {name: environment.get(ENVIRONMENT_PREFIX + name, "") for name in OCF_PARAMETERS}
+    # A stop is not to fail for what it does not need.
+    names = ("state_dir",) if action == "stop" else OCF_PARAMETERS
+    values = {name: environment.get(ENVIRONMENT_PREFIX + name, "") for name in names}
     try:
         options = Options(values)
         marker = Marker(options["state_dir"], "running-" + _instance(environment))
@@ -113,17 +120,20 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
     answer = _act(action, options, environment)
     if action == "start" and answer.code == SUCCESS:
         marker.put()
-    for text in answer.err:
-        _fail(answer.code, text)
-    return answer.code
+    for text in answer.err[1:]:
+        say(text)
+    return _fail(answer.code, answer.err[0]) if answer.err else answer.code
 
 
 def _instance(environment: Mapping[str, str]) -> str:
     """The resource's name without its clone number, fit for a file's name."""
     name = environment.get("OCF_RESOURCE_INSTANCE", "").partition(":")[0] or "prbarrier"
-    if len(name) > MAX_INSTANCE_LENGTH or not name.replace("-", "").replace("_", "").isalnum():
-        return name.encode("utf-8", "surrogateescape").hex()[: 3 * MAX_INSTANCE_LENGTH]
-    return name
+    plain = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+    if plain and len(name) <= MAX_INSTANCE_LENGTH:
+        return name
+    raw = name.encode("utf-8", "surrogateescape")
+    # With a character that no plain name has: two names never share a file.
+    return f"{raw.hex()[: 2 * MAX_INSTANCE_LENGTH]}.{crc32(raw):08x}"
 
 
 def _act(action: str, options: Options, environment: Mapping[str, str]) -> Answer:
@@ -145,7 +155,7 @@ def _act(action: str, options: Options, environment: Mapping[str, str]) -> Answe
         return carry_out(task, pipe, performer, _answer_of, log.details)
 
     answer = supervise(work, deadline, log.hear)
-    for text in answer.err:
+    for text in answer.err[-1:]:
         log.to_syslog(ERROR, f"{action}: {text}")
     return answer
 
@@ -153,25 +163,53 @@ def _act(action: str, options: Options, environment: Mapping[str, str]) -> Answe
 def _seconds(action: str, options: Options, environment: Mapping[str, str]) -> float:
     """Pacemaker's limit less a margin; without Pacemaker the agent's own."""
     told = environment.get(TIMEOUT_VARIABLE, "")
-    if told.isascii() and told.isdigit() and int(told):
+    if told.isascii() and told.isdigit() and len(told) <= MAX_TIMEOUT_DIGITS and int(told):
         return max(int(told) / 1000 - TIMEOUT_MARGIN_SECONDS, LEAST_SECONDS)
     return float(options.number("on_timeout" if action == "start" else "monitor_timeout"))
 
 
 def _answer_of(error: BarrierError) -> Answer:
-    """The exit code by who must act.  Evicted once is evicted, whatever else there is."""
+    """The exit code by who must act.  Evicted once is evicted, whatever else there is.
+
+    Two lines: the reason that Pacemaker shows, of which it keeps 128 characters,
+    and the whole text.
+    """
     every = error.errors if isinstance(error, Several) else (error,)
-    if any(isinstance(each, NotMember) for each in every):
-        return Answer(EVICTED, [], [str(error)])
+    code, reason = ERR_GENERIC, _reason(every[0], every[0].what)
     if all(isinstance(each, InvalidInput) for each in every):
-        return Answer(ERR_ARGS, [], [str(error)])
-    return Answer(ERR_GENERIC, [], [str(error)])
+        code = ERR_ARGS
+    for each in every:
+        if isinstance(each, NotMember):
+            code, reason = EVICTED, _reason(each, "evicted: reboot this node")
+            break
+    return Answer(code, [], [reason] if reason == str(error) else [reason, str(error)])
+
+
+def _reason(error: BarrierError, text: str) -> str:
+    """The text first, then the place without the names of its paths."""
+    place = error.where.partition(" (")[0]
+    return f"{text} ({place})" if place else text
 
 
 def _start(task: Task, dispatcher: Dispatcher) -> Answer:
     """This node's key on every path of every LU and the barrier up, by joining where it is not."""
-    join(task, dispatcher, discover(task, dispatcher), task.store())
+    # The look first: an eviction is told whatever else there is.
+    units, _ = _look(task, dispatcher, task.store().load())
+    _join_in_turn(task, dispatcher, units)
     return Answer(SUCCESS, [], [])
+
+
+def _join_in_turn(task: Task, dispatcher: Dispatcher, units: list[Unit]) -> None:
+    """join(), after another one of this node: two resources may be started at once."""
+    give_up = time.monotonic() + TURN_SECONDS
+    while True:
+        try:
+            join(task, dispatcher, units, task.store())
+            return
+        except JoinUnderWay:
+            if time.monotonic() > give_up or dispatcher.limits.left() < TURN_PAUSE_SECONDS:
+                raise
+        time.sleep(TURN_PAUSE_SECONDS)
 
 
 def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
@@ -179,35 +217,48 @@ def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
     memory = task.store().load()
     if memory.key is None:
         raise MemoryFault("started, but this boot has no key: state_dir was cleared; run start")
+    units, looks = _look(task, dispatcher, memory)
+    _repair(task, dispatcher, units, memory, looks)
+    return Answer(DEGRADED if any(unit.lost for unit in units) else SUCCESS, [], [])
+
+
+def _look(
+    task: Task, dispatcher: Dispatcher, memory: Memory
+) -> tuple[list[Unit], Mapping[str, Snapshot]]:
+    """Every LU and what it shows; raises what no joining can mend, of all LUs together."""
     units, troubles = survey(task, dispatcher)
-    looks = dispatcher.run(inspect_everywhere(units))
+    looks = dispatcher.run(inspect_everywhere(units), alone=False)
+    good = {}
     for unit in units:
         found = looks[unit.name]
         try:
             if isinstance(found, BarrierError):
                 raise found
-            _check(unit, found, memory, memory.key)
+            _check(unit, found, memory)
             tell_oddities(unit, found, task.cluster, dispatcher)
+            good[unit.name] = found
         except BarrierError as error:
             error.where = f"LU {unit.label}"
             troubles.append(error)
     raise_all(troubles)
-    _repair(task, dispatcher, units, memory, looks)
-    return Answer(DEGRADED if any(unit.lost for unit in units) else SUCCESS, [], [])
+    return units, good
 
 
-def _check(unit: Unit, found: Snapshot, memory: Memory, own: Key) -> None:
-    """What no repair can mend."""
-    rules.refuse_foreign_property(found, memory.tag)
+def _check(unit: Unit, found: Snapshot, memory: Memory) -> None:
+    """What no joining can mend."""
     if unit.name not in memory.joined:
-        return  # new in the list: to be joined
+        # New in the list: to be joined.
+        rules.refuse_foreign_property(found, memory.tag)
+        return
     if found.bare:
         # Not mended here: whoever registers first makes all others look evicted.
         raise BarrierBroken(
             "the LU has lost every registration and its reservation, so anybody may write; stop"
             " what uses it, then run on with rejoin=allow on every node"
         )
-    rules.require_member(found, own)
+    # First of all: whose the LU is now changes nothing for who was evicted.
+    rules.require_member(found, memory.require_key())
+    rules.refuse_foreign_property(found, memory.tag)
 
 
 def _repair(
@@ -215,24 +266,25 @@ def _repair(
     dispatcher: Dispatcher,
     units: list[Unit],
     memory: Memory,
-    looks: Mapping[str, Snapshot | BarrierError],
+    looks: Mapping[str, Snapshot],
 ) -> None:
     """Join where a look did not show all in place."""
     own = memory.require_key()
     weak = [
-        unit
-        for unit in units
-        if not isinstance(found := looks[unit.name], BarrierError)
-        and not in_place(found, own, known_count(unit, memory))
+        unit for unit in units if not in_place(looks[unit.name], own, known_count(unit, memory))
     ]
     if not weak:
         return
     try:
         done = join(task, dispatcher, units, task.store())
-    except MemoryFault as error:
+    except JoinUnderWay as error:
         dispatcher.report(WARNING, f"not repaired this time: {error}")
         return
     for unit in weak:
+        if unit.name in memory.joined and looks[unit.name].reservation is None:
+            dispatcher.report(
+                WARNING, f"LU {unit.label}: no reservation stood, so anybody could write until now"
+            )
         if done[unit.name].changed:
             paths = f"{unit.paths} path{'s' if unit.paths > 1 else ''}"
             dispatcher.report(WARNING, f"LU {unit.label}: repaired, registered on {paths}")

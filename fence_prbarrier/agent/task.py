@@ -122,7 +122,7 @@ def survey(task: Task, dispatcher: Dispatcher) -> tuple[list[Unit], list[Barrier
 def tell_lost(units: list[Unit], dispatcher: Dispatcher) -> None:
     """Warn of each path that is named and not usable, although another one is."""
     for unit in units:
-        for reason in unit.lost:
+        for _, reason in unit.lost:
             dispatcher.report(WARNING, f"LU {unit.label}: a path is lost: {reason}")
 
 

@@ -47,15 +47,14 @@ def script(state_dir: str) -> None:
 def main(arguments: list[str], state_dir: str) -> int:
     """``test`` or ``repair CODE``; both look, and neither changes anything."""
     if arguments[:1] not in (["test"], ["repair"]):
-        print_lines(["usage: prbarrier test | repair CODE"])
+        _tell(["usage: prbarrier test | repair CODE"])
         return USAGE
     try:
         fill_standard_descriptors()
         answer = _check(state_dir)
-        print_lines(answer.out + answer.err)
     except (BarrierError, OSError) as error:
-        print_lines([f"not known whether this node is evicted: {error}"])
-        return NOT_EVICTED
+        answer = Answer(NOT_EVICTED, [], [_not_known(error)])
+    _tell(answer.out + answer.err)
     if answer.code == EVICTED:
         log = Log(Options({}), "prbarrier-watchdog")
         for line in answer.out:
@@ -64,15 +63,27 @@ def main(arguments: list[str], state_dir: str) -> int:
     return NOT_EVICTED
 
 
+def _tell(lines: list[str]) -> None:
+    """On stdout, which the watchdog daemon logs; a full log is no reason to reboot, or not to."""
+    try:
+        print_lines(lines)
+    except (BarrierError, OSError):
+        pass  # the exit code tells
+
+
+def _not_known(error: BarrierError | OSError) -> str:
+    return f"not known whether this node is evicted: {error}"
+
+
 def _check(state_dir: str) -> Answer:
-    memories = _memories(state_dir)
+    memories, troubles = _memories(state_dir)
     if not memories:
-        return Answer(NOT_EVICTED, [], [])
+        return Answer(NOT_EVICTED, [], troubles)
     deadline = time.monotonic() + SECONDS
 
     def work(pipe: Pipe) -> Answer:
         limits = Limits(deadline - margin(SECONDS), COMMAND_SECONDS)
-        lines: list[str] = []
+        lines = list(troubles)
         evicted = False
         for memory in memories:
             dispatcher = Dispatcher(limits, pipe.report, details=False)
@@ -86,17 +97,21 @@ def _check(state_dir: str) -> Answer:
     return supervise(work, deadline, lambda kind, text: None)
 
 
-def _memories(state_dir: str) -> list[Memory]:
-    """Every node number and cluster that this boot has joined as; one, as a rule."""
-    found = []
+def _memories(state_dir: str) -> tuple[list[Memory], list[str]]:
+    """Every node number and cluster that this boot has joined as, one as a rule; what is broken."""
+    found, troubles = [], []
     for name in StateDirectory(state_dir).names():
         tag, _, node = name.partition("-")
         if len(name) != NAME_LENGTH or not (_is_hex(tag) and _is_hex(node)):
             continue  # a lock, a marker, a file half written
-        memory = Store(state_dir, int(tag, 16), int(node, 16)).load()
+        try:
+            memory = Store(state_dir, int(tag, 16), int(node, 16)).load()
+        except BarrierError as error:
+            troubles.append(_not_known(error))
+            continue
         if memory.key is not None and memory.joined:
             found.append(memory)
-    return found
+    return found, troubles
 
 
 def _is_hex(text: str) -> bool:
@@ -110,7 +125,7 @@ def _look(memory: Memory, dispatcher: Dispatcher, lines: list[str]) -> bool:
     units, troubles = dispatcher.survey(
         list(devices), local_host_name(), models=False, remembered=lambda: devices
     )
-    looks = dispatcher.run(inspect_everywhere(units))
+    looks = dispatcher.run(inspect_everywhere(units), alone=False)
     evicted = False
     for unit in units:
         found = looks[unit.name]
@@ -120,5 +135,5 @@ def _look(memory: Memory, dispatcher: Dispatcher, lines: list[str]) -> bool:
         elif unit.name in memory.joined and not found.count(own) and not found.bare:
             lines.append(f"LU {unit.label}: this node's key {own} is gone: it has been evicted")
             evicted = True
-    lines += [f"not known whether this node is evicted: {trouble}" for trouble in troubles]
+    lines += [_not_known(trouble) for trouble in troubles]
     return evicted

@@ -18,7 +18,7 @@ from .evict import Eviction, evict, put_up
 from .exchange import Route
 from .inspect import look, look_by_every_path
 from .join import join, leave
-from .memory import Memory, Standing
+from .memory import NO_NEXUS, Memory, Standing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Unit:
     """A LU as the plans see it: its identity, its usable paths, whose make.
 
     ``ends`` are those paths, in order: pairs of a nexus and the device name that
-    led to it, both opaque here.  ``lost`` says, for each path that is named and
-    not usable, why.
+    led to it, both opaque here.  ``lost`` are those that are named and not usable:
+    pairs of the device name and why.
     """
 
     __slots__ = ("name", "ends", "vendor", "product", "lost")
@@ -54,7 +54,7 @@ class Unit:
         ends: tuple[tuple[str, str], ...],
         vendor: str = "",
         product: str = "",
-        lost: tuple[str, ...] = (),
+        lost: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self.name = name
         self.ends = ends
@@ -202,7 +202,7 @@ def join_everywhere(
         done.update(good)
         # Even where another LU failed: from here on this boot counts as joined there.
         standings = {
-            unit.name: Standing(good[unit.name].count, frozenset(unit.ends))
+            unit.name: Standing(good[unit.name].count, _remembered(unit))
             for unit in batch
             if unit.name in good and good[unit.name].changed
         }
@@ -225,11 +225,17 @@ def join_everywhere(
 def known_count(unit: Unit, memory: Memory) -> int:
     """On how many nexuses the key must be for each of these very paths to bear it; 0: not known.
 
-    A count alone does not tell: a registration may be left of a nexus that is no more.
+    A count alone does not tell: a registration may be left of a nexus that is no more.  A path
+    under another name counts as another one, so that the memory learns the name.
     """
     standing = memory.joined.get(unit.name)
-    known = standing is not None and standing.nexuses.issuperset(nexus for nexus, _ in unit.ends)
+    known = standing is not None and standing.paths.issuperset(unit.ends)
     return standing.count if standing is not None and known else 0
+
+
+def _remembered(unit: Unit) -> frozenset[tuple[str, str]]:
+    """The paths, and the names of those that are lost: next time they must not be strangers."""
+    return frozenset(unit.ends) | {(NO_NEXUS, device) for device, _ in unit.lost}
 
 
 def _take_back(own: Key, units: list[Unit], done: Mapping[str, Membership]) -> Plan[None]:

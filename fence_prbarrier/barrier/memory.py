@@ -13,12 +13,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Stands for the nexus of a device name that led to no usable path.
+NO_NEXUS = ""
+
 
 class Standing:
     """How this boot stood on a LU when that was last made sure of, path by path.
 
     ``count`` I_T nexuses bore its key, those of ``paths`` among them: pairs of
-    a nexus and the device name that led to it, both opaque here.
+    a nexus, or NO_NEXUS, and the device name that led to it, both opaque here.
     """
 
     __slots__ = ("count", "paths")
@@ -27,10 +30,10 @@ class Standing:
         self.count = count
         self.paths = paths
 
-    @property
-    def nexuses(self) -> set[str]:
-        """The nexuses of the paths."""
-        return {nexus for nexus, _ in self.paths}
+    def without(self, devices: set[str]) -> Standing:
+        """The same, but for what these device names led to."""
+        kept = frozenset(path for path in self.paths if path[1] not in devices)
+        return self if kept == self.paths else Standing(self.count, kept)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Standing):
@@ -88,6 +91,12 @@ class Memory:
         return Memory(self.tag, self.node, incarnation, current=True)
 
     def having_joined(self, standings: Mapping[str, Standing]) -> Memory:
-        """The same life, standing so on these LUs."""
-        joined = {**self.joined, **standings}
+        """The same life, standing so on these LUs.
+
+        A device name leads to one LU, and what it led to before is forgotten:
+        were it lost, it would be taken for a path of the wrong LU.
+        """
+        taken = {device for standing in standings.values() for _, device in standing.paths}
+        joined = {name: standing.without(taken) for name, standing in self.joined.items()}
+        joined.update(standings)
         return Memory(self.tag, self.node, self.incarnation, self.current, joined)
