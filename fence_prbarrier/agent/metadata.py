@@ -24,6 +24,8 @@ from .parameters import (
 )
 
 OCF_VERSION = "1.0"
+# Without an encoding: crmsh 4.4 refuses a document that declares one.
+OCF_HEAD = '<?xml version="1.0"?>\n<!DOCTYPE resource-agent SYSTEM "ra-api-1.dtd">\n'
 # ra-api-1.dtd knows neither seconds nor selections.
 OCF_TYPES = {STRING: "string", SELECT: "string", SECOND: "integer", INTEGER: "integer",
              BOOLEAN: "boolean"}  # fmt: skip
@@ -45,7 +47,8 @@ def metadata() -> str:
             entry.set("on_target", "1")
         if action.automatic:
             entry.set("automatic", "1")
-    return _text(etree, root, "")
+    text: bytes = etree.tostring(root, pretty_print=True, xml_declaration=True, encoding="utf-8")
+    return text.decode()
 
 
 def resource_metadata() -> str:
@@ -70,14 +73,8 @@ def resource_metadata() -> str:
         if name == "monitor":
             entry.set("interval", f"{OCF_MONITOR_INTERVAL_SECONDS}s")
             entry.set("depth", "0")
-    return _text(etree, root, '<!DOCTYPE resource-agent SYSTEM "ra-api-1.dtd">')
-
-
-def _text(etree: Any, root: Any, doctype: str) -> str:
-    text: bytes = etree.tostring(
-        root, pretty_print=True, xml_declaration=True, encoding="utf-8", doctype=doctype or None
-    )
-    return text.decode()
+    text: bytes = etree.tostring(root, pretty_print=True, encoding="us-ascii")
+    return OCF_HEAD + text.decode()
 
 
 def _lxml() -> Any:
