@@ -201,13 +201,13 @@ def _start(task: Task, dispatcher: Dispatcher) -> Answer:
 
 def _join_in_turn(task: Task, dispatcher: Dispatcher, units: list[Unit]) -> None:
     """join(), after another one of this node: two resources may be started at once."""
-    give_up = time.monotonic() + TURN_SECONDS
+    give_up = min(time.monotonic() + TURN_SECONDS, task.deadline - 2 * TURN_PAUSE_SECONDS)
     while True:
         try:
             join(task, dispatcher, units, task.store())
             return
         except JoinUnderWay:
-            if time.monotonic() > give_up or dispatcher.limits.left() < TURN_PAUSE_SECONDS:
+            if time.monotonic() > give_up:
                 raise
         time.sleep(TURN_PAUSE_SECONDS)
 

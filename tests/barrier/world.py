@@ -32,9 +32,9 @@ ATTENTION_KEY = 0x6
 RESERVATION_CONFLICT = 0x18
 
 
-def ends(paths: int) -> tuple[tuple[str, str], ...]:
-    """Paths as a dispatcher describes them: nexus and device."""
-    return tuple((f"nexus {path}", f"/dev/{path}") for path in range(paths))
+def ends(paths: int, unit: str = "x") -> tuple[tuple[str, str], ...]:
+    """Paths to a LU as a dispatcher describes them: nexus and device."""
+    return tuple((f"nexus {unit} {path}", f"/dev/{unit}-{path}") for path in range(paths))
 
 
 class World:
@@ -58,7 +58,7 @@ class World:
         """The LUs as a node's dispatcher would describe them."""
         vendors = {"lio": "LIO-ORG"}
         return [
-            Unit(name, ends(self.paths), vendors.get(unit.profile.name, "OTHER"))
+            Unit(name, ends(self.paths, name), vendors.get(unit.profile.name, "OTHER"))
             for name, unit in self.units.items()
         ]
 

@@ -42,14 +42,19 @@ def last(code):
     tell("worker")
     end(code)
 os._exit = last
-from fence_prbarrier.agent.cli import main
-code = main([])
+from importlib import import_module
+module, _, arguments = CALL.partition(".main")
+code = eval("main" + arguments, {"main": import_module("fence_prbarrier.agent." + module).main})
 tell("agent")
 sys.exit(code)
 """
+# What DRIVER calls: a module's main, and its arguments.
+AGENT = "cli.main([])"
 
 
-def _measure(tmp_path: Path, action: str, plug: str = "n1") -> dict[str, tuple[int, set[str]]]:
+def _measure(
+    tmp_path: Path, action: str, plug: str = "n1", call: str = AGENT
+) -> dict[str, tuple[int, set[str]]]:
     """who -> (peak KiB, modules) of one action over a simulated LU, by stdin, with -I -S."""
     lu = tmp_path / "lu"
     if not lu.exists():
@@ -57,8 +62,9 @@ def _measure(tmp_path: Path, action: str, plug: str = "n1") -> dict[str, tuple[i
     lines = f"action={action}\nplug={plug}\ndevices=mock:{lu}\nnodes=n1:1,n2:2\ncluster_name=demo\n"
     lines += f"local_name=n1\nstate_dir={tmp_path}/state\n"
     report = str(tmp_path / "report")
+    program = DRIVER.replace("CALL", repr(call))
     run = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", DRIVER, str(ROOT), report],
+        [sys.executable, "-I", "-S", "-c", program, str(ROOT), report],
         input=lines,
         capture_output=True,
         text=True,
@@ -89,6 +95,29 @@ def test_the_hot_path_loads_little(tmp_path: Path, action: str, plug: str) -> No
         heads = {name.split(".")[0] for name in modules} | modules
         assert not heads & HEAVY, (who, heads & HEAVY)
         assert "fence_prbarrier.agent.cli" in modules
+
+
+@pytest.mark.parametrize("action", ["start", "monitor", "watchdog"])
+def test_resource_agent_and_watchdog_load_and_take_little(tmp_path: Path, action: str) -> None:
+    """They run every half minute, on every node."""
+    environment = {
+        f"OCF_RESKEY_{name}": value
+        for name, value in (
+            ("devices", f"mock:{tmp_path}/lu"), ("nodes", "n1:1,n2:2"), ("cluster_name", "demo"),
+            ("local_name", "n1"), ("state_dir", f"{tmp_path}/state"),
+        )
+    }  # fmt: skip
+    if action != "start":
+        _measure(tmp_path, "start", call=f"ocf.main(['start'], {environment})")
+    call = f"ocf.main([{action!r}], {environment})"
+    if action == "watchdog":
+        call = f"watchdog.main(['test'], '{tmp_path}/state')"
+    found = _measure(tmp_path, action, call=call)
+    assert set(found) == {"agent", "worker"}
+    for who, (peak_kib, modules) in found.items():
+        heads = {name.split(".")[0] for name in modules} | modules
+        assert not heads & HEAVY, (who, heads & HEAVY)
+        assert 1024 < peak_kib < MAX_PEAK_KIB, who
 
 
 def _reserve_only(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fence_prbarrier import state
-from fence_prbarrier.barrier.memory import Memory, Standing
+from fence_prbarrier.barrier.memory import NO_NEXUS, Memory, Standing
 from fence_prbarrier.errors import InvalidInput, MemoryFault, NotMember
 from fence_prbarrier.key import Key
 from fence_prbarrier.state import MAX_FILE_BYTES, Store, boot_id
@@ -54,8 +54,9 @@ def test_what_was_saved_is_loaded(store: Store) -> None:
     loaded = store.load()
     assert _same(loaded, MEMORY)
     assert loaded.require_key() == Key.build(TAG, NODE, 0x0C8D2B41)
-    store.save(loaded.having_joined({"eui.1": TWO_PATHS}))
-    assert store.load().joined == {**MEMORY.joined, "eui.1": TWO_PATHS}
+    other = Standing(1, frozenset({("/sys/c#3", "/dev/sdc"), (NO_NEXUS, "/dev/sdd")}))
+    store.save(loaded.having_joined({"eui.1": other}))
+    assert store.load().joined == {**MEMORY.joined, "eui.1": other}
 
 
 def test_directory_and_file_are_their_owners_only(store: Store) -> None:

@@ -13,10 +13,12 @@ from fence_prbarrier.devices import (
     MAX_DEVICES,
     MAX_PATHS_PER_UNIT,
     group,
+    last_identity,
     open_path,
     parse_devices,
 )
 from fence_prbarrier.errors import DeviceError, InvalidInput
+from fence_prbarrier.scsi.identity import name_of_unit, parse_designators
 from fence_prbarrier.transport import sysfs
 from fence_prbarrier.transport.sgio import SgIo
 from fence_prbarrier.transport.sysfs import Node, find_node
@@ -206,3 +208,65 @@ def test_too_many_paths() -> None:
     paths = [("naa.1", _path(f"/dev/{n}", str(n))) for n in range(MAX_PATHS_PER_UNIT + 1)]
     with pytest.raises(InvalidInput, match=r"naa\.1 has 33 paths, at most 32"):
         group(paths)
+
+
+# --- What the kernel knew of a path that is lost --------------------------------------------------
+
+NAA = bytes.fromhex("0083000c 01030008 60014051 23456789")
+
+
+def _known(false_sys: FalseSys, page: bytes | None, **attributes: str) -> str:
+    device = false_sys.device(**attributes)
+    false_sys.entry("block", SDA, device)
+    if page is not None:
+        (device / "vpd_pg83").write_bytes(page)
+    return false_sys.node("/dev/sda", stat.S_IFBLK, SDA)
+
+
+@pytest.mark.parametrize("state", ["running", "offline", "transport-offline", "blocked"])
+def test_the_kernels_copy_of_the_identity(false_sys: FalseSys, state: str) -> None:
+    """Without a command, so whatever state the path is in."""
+    name = _known(false_sys, NAA, state=state)
+    assert find_node(name).identification == NAA
+    assert last_identity(name) == name_of_unit(parse_designators(NAA, len(NAA)))
+    assert last_identity(name).startswith("naa.6001405")
+
+
+@pytest.mark.parametrize("page", [None, b"", NAA[:3], NAA[:-1], b"\0" * 12, b"\xff" * 64])
+def test_a_copy_that_cannot_be_understood_is_no_identity(
+    false_sys: FalseSys, page: bytes | None
+) -> None:
+    assert last_identity(_known(false_sys, page)) == ""
+
+
+def test_no_identity_where_the_kernel_has_no_such_device(false_sys: FalseSys) -> None:
+    stale = false_sys.node("/dev/sdb", stat.S_IFBLK, SDA1)
+    for name in (stale, "/dev/not-there", "sda", "mock:/tmp/x", str(false_sys.root)):
+        assert last_identity(name) == ""
+
+
+def test_a_nexus_is_not_taken_for_one_that_was_there_before(false_sys: FalseSys) -> None:
+    """Numbers of hosts and devices are used again; the directory is another one then."""
+    name = _known(false_sys, NAA)
+    before = find_node(name).nexus
+    assert find_node(name).nexus == before
+    folder = Path(find_node(name).device)
+    aside = folder.with_name("aside")
+    folder.rename(aside)
+    folder.mkdir()
+    (folder / "vendor").write_text("LIO-ORG\n")
+    assert find_node(name).nexus != before
+    assert find_node(name).nexus.partition("#")[0] == before.partition("#")[0]
+
+
+def test_whether_a_path_is_running_is_asked_anew(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("running\n")
+    path = SgIo(Node("/dev/null", "block", os.stat("/dev/null").st_rdev, str(tmp_path)))
+    try:
+        assert path.running
+        (tmp_path / "state").write_text("blocked\n")
+        assert not path.running
+        (tmp_path / "state").unlink()
+        assert not path.running
+    finally:
+        path.close()

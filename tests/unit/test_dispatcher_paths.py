@@ -1,0 +1,158 @@
+"""The dispatcher and its paths: one that hangs, one that is lost, and what the others do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path as FilePath
+
+import pytest
+
+from fence_prbarrier import dispatcher as module
+from fence_prbarrier.barrier.everywhere import Each
+from fence_prbarrier.barrier.exchange import Request
+from fence_prbarrier.devices import Path
+from fence_prbarrier.dispatcher import Dispatcher, Limits
+from fence_prbarrier.errors import BarrierError, OutOfTime
+from fence_prbarrier.scsi.command import LogicalUnitReset
+from fence_prbarrier.scsi.outcome import Completion
+from fence_prbarrier.simulator import store
+from fence_prbarrier.simulator.unit import LogicalUnit
+
+from .test_dispatcher import EVICT, READ, Transport, _ask, _dispatcher
+
+# --- A path that hangs ---------------------------------------------------------------------------
+
+
+class Hanging(Transport):
+    """Never answers, until it is let go."""
+
+    def __init__(self, running: bool = True) -> None:
+        super().__init__()
+        self.running = running
+        self.gate = threading.Event()
+
+    def execute(self, command: object, timeout_ms: int) -> Completion:
+        super().execute(command, timeout_ms)
+        self.gate.wait(30)
+        return Completion()
+
+    def reset(self, timeout_ms: int) -> Completion:
+        return self.execute(LogicalUnitReset(), timeout_ms)
+
+
+@pytest.fixture
+def two_paths(monkeypatch: pytest.MonkeyPatch):
+    """A dispatcher with little time, and a path that hangs beside one that does not."""
+    monkeypatch.setattr(module, "KERNEL_GRACE_SECONDS", 0.05)
+    paths = [Path("mock:hangs", Hanging(), "h"), Path("mock:works", Transport(), "w")]
+    yield Dispatcher(Limits(time.monotonic() + 20, 0.1), lambda *words: None), paths
+    paths[0].transport.gate.set()  # type: ignore[attr-defined]
+
+
+def test_a_path_that_hangs_is_given_up_and_gets_nothing_more(two_paths: tuple) -> None:
+    """One outcome a command, unknown; the other path goes on."""
+    dispatcher, paths = two_paths
+
+    def procedure():
+        first = yield Request(0, READ)
+        again = yield Request(0, READ)
+        other = yield Request(1, READ)
+        return first, again, other
+
+    began = time.monotonic()
+    first, again, other = dispatcher.drive(procedure(), paths)
+    assert time.monotonic() - began < 2
+    assert (first.verdict, again.verdict, other.good) == ("unknown", "unknown", True)
+    assert "hangs" in first.detail and "not known" in first.detail
+    assert len(paths[0].transport.asked) == 1 and paths[0].hung and not paths[1].hung
+
+
+@pytest.mark.parametrize(
+    ("action", "in_doubt"), [(READ, False), (EVICT, True), (LogicalUnitReset(), True)]
+)
+def test_only_what_changes_something_leaves_doubt(
+    two_paths: tuple, action: object, in_doubt: bool
+) -> None:
+    dispatcher, paths = two_paths
+    dispatcher.limits.deadline = time.monotonic() + 1.5
+    dispatcher.drive(_ask(action), paths)
+    assert dispatcher.in_doubt is in_doubt
+
+
+def test_a_path_that_hangs_until_the_end_is_out_of_time(two_paths: tuple) -> None:
+    dispatcher, paths = two_paths
+    dispatcher.limits.deadline = time.monotonic() + 0.12
+    with pytest.raises(OutOfTime, match="no answer yet from: READ KEYS on mock:hangs"):
+        dispatcher.drive(_ask(READ), paths)
+
+
+def test_a_path_that_stops_running_is_not_waited_for(two_paths: tuple) -> None:
+    """The kernel has blocked it or taken it offline."""
+    dispatcher, paths = two_paths
+    dispatcher.limits.command_seconds = 15.0
+    paths[0].transport.running = False
+    began = time.monotonic()
+    (outcome,) = dispatcher.drive(_ask(READ), paths)
+    assert outcome.verdict == "unknown" and time.monotonic() - began < 2
+
+
+def test_the_only_path_is_waited_for(two_paths: tuple) -> None:
+    """No other could do it, so it has the time that the kernel gives it; unless told otherwise."""
+    dispatcher, paths = two_paths
+    dispatcher.limits.command_seconds = 0.05
+    threading.Timer(0.6, paths[0].transport.gate.set).start()
+    (outcome,) = dispatcher.drive(_ask(READ), paths[:1])
+    assert outcome.good and not paths[0].hung
+    paths[0].transport.gate.clear()
+    (outcome,) = dispatcher.drive(_ask(READ), paths[:1], alone=False)
+    assert not outcome.good and paths[0].hung
+
+
+def test_a_plan_can_be_told_not_to_wait_for_the_only_path(two_paths: tuple) -> None:
+    dispatcher, paths = two_paths
+    dispatcher.paths = {"a": paths[:1], "b": paths[1:]}
+
+    def plan():
+        return (yield Each({name: _ask(READ) for name in ("a", "b")}))
+
+    found = dispatcher.run(plan(), alone=False)
+    assert [found[name][0].good for name in ("a", "b")] == [False, True]
+
+
+# --- Survey --------------------------------------------------------------------------------------
+
+
+def test_survey_tells_lost_paths_from_lost_lus(tmp_path: FilePath) -> None:
+    """By memory; and what could not be opened is no longer under way."""
+    names = []
+    for number in range(3):
+        store.create(str(tmp_path / f"lu{number}"), LogicalUnit("spec", serial=f"{number}"))
+        names.append(f"mock:{tmp_path}/lu{number}")
+    gone = [f"mock:{tmp_path}/gone{number}" for number in range(4)]
+    heard: list[tuple[str, str]] = []
+    dispatcher = _dispatcher(60, heard)
+    whole, _ = dispatcher.survey(names, "n1", models=False, remembered=dict)
+    identities = {path.name: unit.name for unit in whole for path in dispatcher.paths[unit.name]}
+    dispatcher = _dispatcher(60, heard)
+    memory = {gone[0]: identities[names[0]], gone[1]: identities[names[2]], gone[2]: "naa.dead"}
+    units, troubles = dispatcher.survey(names[:2] + gone, "n1", False, lambda: memory)
+    assert {unit.label: [name for name, _ in unit.lost] for unit in units} == {
+        f"{identities[names[0]]} ({names[0]})": [gone[0]],
+        f"{identities[names[1]]} ({names[1]})": [],
+    }
+    assert [trouble.where for trouble in troubles] == [f"device {name}" for name in gone[1:]]
+    begun = sorted(text for kind, text in heard if kind == "begin")
+    assert begun == sorted(text for kind, text in heard if kind == "end")
+    with pytest.raises(BarrierError, match="gone3"):
+        _dispatcher(60).discover(names[:2] + gone, "n1", False, lambda: memory)
+    found = _dispatcher(60).discover([names[0], gone[0]], "n1", False, lambda: memory)
+    assert [name for name, _ in found[0].lost] == [gone[0]] and "not there" in found[0].lost[0][1]
+
+
+def test_the_memory_is_asked_only_for_what_cannot_tell(tmp_path: FilePath) -> None:
+    def ask() -> dict[str, str]:
+        raise AssertionError("asked")
+
+    store.create(str(tmp_path / "lu"), LogicalUnit("spec", serial="1"))
+    assert _dispatcher(60).discover([f"mock:{tmp_path}/lu"], "n1", True, ask)[0].paths == 1
