@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Remembered = Callable[[], Mapping[str, str]]
 
 MAX_UNITS_AT_ONCE = 16
+# More: where a whole fabric hangs, every name on it takes its time to say so.
+MAX_PROBES_AT_ONCE = 64
 # A command is not begun with less time than this left: it could not be read back.
 LEAST_SECONDS = 0.05
 LEAST_TIMEOUT_MS = 50
@@ -112,7 +114,7 @@ class Dispatcher:
         names that leave their LU, or nobody knows which, without a path.
         """
         results = in_parallel(
-            self._probe, [(name, local_name, models) for name in names], MAX_UNITS_AT_ONCE
+            self._probe, [(name, local_name, models) for name in names], MAX_PROBES_AT_ONCE
         )
         found, lost = [], []
         for name, result in zip(names, results):

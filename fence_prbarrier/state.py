@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
+# A LU that this boot joined: among those of the last join, or not.
+JOINED, UNLISTED = "joined", "unlisted"
 MAGIC = "fence_prbarrier memory 2"
 MAX_FILE_BYTES = 1 << 23
 MAX_JOINED = 4096
@@ -190,7 +192,7 @@ class Store:
         body = f"{MAGIC}\nboot {boot_id()}\nincarnation {memory.incarnation}\n"
         for name in sorted(memory.joined):
             standing = memory.joined[name]
-            body += f"joined {name} {standing.count}\n"
+            body += f"{JOINED if standing.listed else UNLISTED} {name} {standing.count}\n"
             for nexus, device in sorted(standing.paths):
                 if not (nexus.isprintable() and device.isprintable()):
                     raise MemoryFault(f"device {device!r}: its name cannot be kept; rename it")
@@ -269,21 +271,24 @@ class Store:
 
     def _standings(self, lines: list[str]) -> dict[str, Standing]:
         """The LUs, each with the paths in the lines that follow it."""
-        found: dict[str, tuple[int, set[tuple[str, str]]]] = {}
+        found: dict[str, tuple[int, set[tuple[str, str]], bool]] = {}
         name = ""
         for line in lines:
             kind, _, rest = line.partition(" ")
-            if kind == "joined":
+            if kind in (JOINED, UNLISTED):
                 name, _, count = rest.partition(" ")
                 if not (count.isascii() and count.isdigit()):
                     raise self._broken(f"LU {name} with no count of its nexuses")
-                found[name] = (int(count), set())
+                found[name] = (int(count), set(), kind == JOINED)
             elif kind == "path" and found:
                 nexus, _, device = rest.partition("\t")
                 found[name][1].add((nexus, device))
             else:
                 raise self._broken(f"a line that begins with {kind[:20]!r}")
-        return {name: Standing(count, frozenset(paths)) for name, (count, paths) in found.items()}
+        return {
+            name: Standing(count, frozenset(paths), listed)
+            for name, (count, paths, listed) in found.items()
+        }
 
     def _broken(self, why: str) -> MemoryFault:
         return MemoryFault(

@@ -10,7 +10,7 @@ from ..barrier.inspect import capabilities
 from ..errors import BarrierError, InvalidInput, raise_all
 from ..supervisor import Answer
 from .log import INFO, WARNING
-from .task import carry_out, discover, join, tell_oddities
+from .task import TURN_SECONDS, carry_out, discover, join, tell_oddities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _on(task: Task, dispatcher: Dispatcher) -> Answer:
             " in Pacemaker on_target takes care of it"
         )
     store = task.store()
-    done = join(task, dispatcher, discover(task, dispatcher), store)
+    done = join(task, dispatcher, discover(task, dispatcher), store, TURN_SECONDS)
     key = store.load().require_key()
     without = [name for name, joined in done.items() if not joined.aptpl]
     if without and task.options["aptpl"] != "no":

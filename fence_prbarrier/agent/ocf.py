@@ -32,7 +32,7 @@ from .actions import validate
 from .cli import fill_standard_descriptors, margin, print_lines
 from .log import ERROR, WARNING, Log, say
 from .parameters import OCF_ACTIONS, OCF_PARAMETERS, Options
-from .task import Task, carry_out, join, survey, tell_oddities
+from .task import TURN_SECONDS, Task, carry_out, join, survey, tell_oddities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,9 +62,6 @@ TIMEOUT_VARIABLE = "OCF_RESKEY_CRM_meta_timeout"
 MAX_TIMEOUT_DIGITS = 9
 TIMEOUT_MARGIN_SECONDS = 2.0
 LEAST_SECONDS = 1.0
-# How long start waits for another join of this node to end.
-TURN_SECONDS = 5.0
-TURN_PAUSE_SECONDS = 0.1
 MAX_INSTANCE_LENGTH = 64
 
 
@@ -195,21 +192,8 @@ def _start(task: Task, dispatcher: Dispatcher) -> Answer:
     """This node's key on every path of every LU and the barrier up, by joining where it is not."""
     # The look first: an eviction is told whatever else there is.
     units, _ = _look(task, dispatcher, task.store().load())
-    _join_in_turn(task, dispatcher, units)
+    join(task, dispatcher, units, task.store(), TURN_SECONDS)
     return Answer(SUCCESS, [], [])
-
-
-def _join_in_turn(task: Task, dispatcher: Dispatcher, units: list[Unit]) -> None:
-    """join(), after another one of this node: two resources may be started at once."""
-    give_up = min(time.monotonic() + TURN_SECONDS, task.deadline - 2 * TURN_PAUSE_SECONDS)
-    while True:
-        try:
-            join(task, dispatcher, units, task.store())
-            return
-        except JoinUnderWay:
-            if time.monotonic() > give_up:
-                raise
-        time.sleep(TURN_PAUSE_SECONDS)
 
 
 def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
@@ -273,10 +257,10 @@ def _repair(
     weak = [
         unit for unit in units if not in_place(looks[unit.name], own, known_count(unit, memory))
     ]
-    if not weak:
+    if not weak and memory.lists(unit.name for unit in units):
         return
     try:
-        done = join(task, dispatcher, units, task.store())
+        done = join(task, dispatcher, units, task.store(), turn_seconds=0)
     except JoinUnderWay as error:
         dispatcher.report(WARNING, f"not repaired this time: {error}")
         return

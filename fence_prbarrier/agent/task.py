@@ -11,10 +11,14 @@ import time
 from ..barrier.everywhere import join_everywhere
 from ..devices import parse_devices, read_devices_file
 from ..dispatcher import Dispatcher, Limits
-from ..errors import BarrierError, CommandFailed, InvalidInput, MemoryFault
+from ..errors import BarrierError, CommandFailed, InvalidInput, JoinUnderWay, MemoryFault
 from ..key import owner_of
 from ..state import Store
 from .log import INFO, WARNING
+
+# How long a join waits for another one of this node to end.
+TURN_SECONDS = 5.0
+TURN_PAUSE_SECONDS = 0.1
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,14 +130,26 @@ def tell_lost(units: list[Unit], dispatcher: Dispatcher) -> None:
             dispatcher.report(WARNING, f"LU {unit.label}: a path is lost: {reason}")
 
 
+def _lock_in_turn(task: Task, store: Store, turn_seconds: float) -> int:
+    """The join lock; another join of this node is given so much time to end."""
+    give_up = min(time.monotonic() + turn_seconds, task.deadline - 2 * TURN_PAUSE_SECONDS)
+    while True:
+        try:
+            return store.lock()
+        except JoinUnderWay:
+            if time.monotonic() > give_up:
+                raise
+        time.sleep(TURN_PAUSE_SECONDS)
+
+
 def join(
-    task: Task, dispatcher: Dispatcher, units: list[Unit], store: Store
+    task: Task, dispatcher: Dispatcher, units: list[Unit], store: Store, turn_seconds: float
 ) -> Mapping[str, Membership]:
     """Join every LU, one process of this node at a time.
 
     Up to ``retry_on`` attempts; only a command that failed is worth another.
     """
-    lock = store.lock()
+    lock = _lock_in_turn(task, store, turn_seconds)
     attempts_left = task.options.number("retry_on")
     try:
         while True:

@@ -121,7 +121,8 @@ def _is_hex(text: str) -> bool:
 def _look(memory: Memory, dispatcher: Dispatcher, lines: list[str]) -> bool:
     """Whether any LU shows this life evicted; what there is to say goes into ``lines``."""
     own = memory.require_key()
-    devices = {device: name for name, lu in memory.joined.items() for _, device in lu.paths}
+    listed = {name: lu for name, lu in memory.joined.items() if lu.listed}
+    devices = {device: name for name, lu in listed.items() for _, device in lu.paths}
     units, troubles = dispatcher.survey(
         list(devices), local_host_name(), models=False, remembered=lambda: devices
     )
@@ -132,7 +133,7 @@ def _look(memory: Memory, dispatcher: Dispatcher, lines: list[str]) -> bool:
         if isinstance(found, BarrierError):
             found.where = f"LU {unit.label}"
             troubles.append(found)
-        elif unit.name in memory.joined and not found.count(own) and not found.bare:
+        elif unit.name in listed and not found.count(own) and not found.bare:
             lines.append(f"LU {unit.label}: this node's key {own} is gone: it has been evicted")
             evicted = True
     lines += [_not_known(trouble) for trouble in troubles]

@@ -10,7 +10,7 @@ side by side) or ``Remember`` (make this durable) and receive what came of it.
 
 from __future__ import annotations
 
-from ..errors import BarrierError, InvalidInput, NotMember, raise_all
+from ..errors import BarrierBroken, BarrierError, InvalidInput, NotMember, raise_all
 from ..key import EPOCH_UNIX_SECONDS, Key, next_incarnation
 from . import rules
 from .drain import resolve
@@ -219,6 +219,8 @@ def join_everywhere(
             yield from _take_back(own, units, done)
         _check_each(units, looks, lambda found: rules.require_member(found, own))
         _check_each(units, looks, lambda found: rules.require_barrier(found, own.tag))
+    if not memory.lists(done):
+        yield Remember(memory.listing(done))
     return done
 
 
@@ -271,7 +273,7 @@ def _life(
                 " rejoin=allow once if you know that it does not"
             )
         if max(seen, default=0) > own.incarnation:
-            raise NotMember(
+            raise BarrierBroken(
                 f"a newer incarnation of node number {memory.node} than this boot's {own} is"
                 " registered: two machines have this number, or state_dir is another"
                 " machine's; give each node its own number"

@@ -11,7 +11,7 @@ from ..key import Key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 # Stands for the nexus of a device name that led to no usable path.
 NO_NEXUS = ""
@@ -22,26 +22,29 @@ class Standing:
 
     ``count`` I_T nexuses bore its key, those of ``paths`` among them: pairs of
     a nexus, or NO_NEXUS, and the device name that led to it, both opaque here.
+    ``listed``: it was among the LUs of the last join.  One that was not still
+    counts as joined, but its loss is no news: it may be in other hands.
     """
 
-    __slots__ = ("count", "paths")
+    __slots__ = ("count", "paths", "listed")
 
-    def __init__(self, count: int, paths: frozenset[tuple[str, str]]) -> None:
+    def __init__(self, count: int, paths: frozenset[tuple[str, str]], listed: bool = True) -> None:
         self.count = count
         self.paths = paths
+        self.listed = listed
 
     def without(self, devices: set[str]) -> Standing:
         """The same, but for what these device names led to."""
         kept = frozenset(path for path in self.paths if path[1] not in devices)
-        return self if kept == self.paths else Standing(self.count, kept)
+        return self if kept == self.paths else Standing(self.count, kept, self.listed)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Standing):
             return NotImplemented
-        return (self.count, self.paths) == (other.count, other.paths)
+        return (self.count, self.paths, self.listed) == (other.count, other.paths, other.listed)
 
     def __hash__(self) -> int:
-        return hash((self.count, self.paths))
+        return hash((self.count, self.paths, self.listed))
 
 
 class Memory:
@@ -89,6 +92,19 @@ class Memory:
     def reborn(self, incarnation: int) -> Memory:
         """A new life in this boot, joined nowhere yet."""
         return Memory(self.tag, self.node, incarnation, current=True)
+
+    def lists(self, names: Iterable[str]) -> bool:
+        """Whether these are the LUs of the last join, neither more nor fewer."""
+        return {name for name, each in self.joined.items() if each.listed} == set(names)
+
+    def listing(self, names: Iterable[str]) -> Memory:
+        """The same life, these being the LUs of the last join."""
+        listed = set(names)
+        joined = {
+            name: Standing(each.count, each.paths, name in listed)
+            for name, each in self.joined.items()
+        }
+        return Memory(self.tag, self.node, self.incarnation, self.current, joined)
 
     def having_joined(self, standings: Mapping[str, Standing]) -> Memory:
         """The same life, standing so on these LUs.

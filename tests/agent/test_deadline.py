@@ -150,7 +150,7 @@ def test_a_worker_whose_supervisor_is_gone_leaves_the_other_lus(joined: Stage) -
 
 
 def test_on_holds_its_lock_while_a_registration_may_be_in_flight(joined: Stage) -> None:
-    """The first ``on`` hangs and is given up; the next one waits for nobody, and fails."""
+    """The first ``on`` hangs and is given up; the next one waits its turn in vain, and fails."""
     joined.reboot("n1")
     joined.fault(f"delay:2500 initiator={initiator('n1')} op=5f/06")
     process = joined.begin("n1", "on", "n1")
@@ -158,7 +158,7 @@ def test_on_holds_its_lock_while_a_registration_may_be_in_flight(joined: Stage) 
     _wait_until_struck(joined)
     process.kill()
     finish(process)
-    assert_refused(joined.do("n1", "on", "n1"), "another action=on")
+    assert_refused(joined.do("n1", "on", "n1", on_timeout=1), "another action=on")
     _wait_for_end_of(worker)
     result = joined.do("n1", "on", "n1")
     assert (result.code, result.err) == (0, "")

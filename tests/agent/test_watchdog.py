@@ -16,7 +16,7 @@ from fence_prbarrier.agent.parameters import DEFAULT_STATE_DIR
 from fence_prbarrier.simulator import store
 from fence_prbarrier.simulator.unit import LogicalUnit
 
-from .resource import clear_faults, doubly
+from .resource import Resource, clear_faults, doubly
 from .stage import PROCESS_LIMIT_SECONDS, ROOT, Result, Stage, environment
 
 FINE, EVICTED, USAGE = 0, 255, 1
@@ -212,3 +212,26 @@ def test_an_output_that_nobody_takes_changes_no_code(joined: Stage, output: str 
 def test_the_installed_script_looks_where_the_agent_keeps_its_memory() -> None:
     text = (ROOT / "install" / "watchdog.in").read_text()
     assert f'STATE_DIR = "{DEFAULT_STATE_DIR}"\n' in text
+
+
+def test_a_lu_that_was_taken_off_the_list_is_no_news(joined: Stage) -> None:
+    """Whoever has it now may have cleared it; back on the list, rule 4 still holds."""
+    first, second = joined.devices.split(",")
+    assert Resource(joined).do("start").code == 0
+    assert Resource(joined).do("monitor", devices=first) == (0, "", "")
+    (memory,) = joined.state("n1").glob("????-????")
+    assert memory.read_text().count("\nunlisted ") == 1
+    _evict(joined, 1)
+    _assert_both(joined, FINE)
+    assert Resource(joined).do("monitor", devices=first).code == 0
+    refused = joined.do("n1", "on", "n1")
+    assert refused.code == 1 and "has been evicted since" in refused.err
+    assert joined.do("n1", "on", "n1", devices=second).code == 1
+
+
+def test_a_lu_that_is_back_on_the_list_is_watched_again(joined: Stage) -> None:
+    first, _ = joined.devices.split(",")
+    for devices in (first, joined.devices):
+        assert joined.do("n1", "on", "n1", devices=devices).out == "Success: Already ON\n"
+    _evict(joined, 1)
+    _assert_both(joined, EVICTED, "it has been evicted")

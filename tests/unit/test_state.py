@@ -19,7 +19,11 @@ from fence_prbarrier.state import MAX_FILE_BYTES, Store, boot_id
 TAG, NODE = 0x5A17, 3
 TWO_PATHS = Standing(3, frozenset({("/sys/a#1", "/dev/sda"), ("/sys/b b#2", "/dev/sdb")}))
 MEMORY = Memory(
-    TAG, NODE, 0x0C8D2B41, True, {"naa.6001": Standing(1, frozenset()), "t10.A_B%2f": TWO_PATHS}
+    TAG,
+    NODE,
+    0x0C8D2B41,
+    True,
+    {"naa.6001": Standing(1, frozenset(), False), "t10.A_B%2f": TWO_PATHS},
 )
 CRASHES = 150
 SEED = 20261122
