@@ -70,6 +70,15 @@ class Path:
         self.product = product
         self.hung = False
 
+    def close(self) -> None:
+        """Give the transport back, unless a thread is still in the kernel with it.
+
+        Its descriptor's number must not become another device's meanwhile; it
+        goes with the process.
+        """
+        if not self.hung:
+            self.transport.close()
+
 
 class Lost:
     """A name that led to no usable path: of which LU, empty if nobody knows, and why."""
@@ -147,7 +156,7 @@ def group(
     for name, path in identified:
         paths = found.setdefault(name, [])
         if any(known.nexus == path.nexus for known in paths):
-            path.transport.close()
+            path.close()
         else:
             paths.append(path)
     units = []

@@ -142,7 +142,7 @@ class Dispatcher:
                 model = self.drive(make_and_model(Route(1)), [path], alone=False)
                 path.vendor, path.product = model.vendor, model.product
         except BarrierError as error:
-            path.transport.close()
+            path.close()
             error.where = f"device {name}"
             raise
         return identity, path
@@ -245,7 +245,7 @@ class Dispatcher:
         """Give every path back."""
         for paths in self.paths.values():
             for path in paths:
-                path.transport.close()
+                path.close()
 
 
 def _bytes_of(action: Command | LogicalUnitReset) -> str:
