@@ -27,7 +27,7 @@ demo:
 test:
 	@tests/run $(ARGS)
 
-# Four kernels: a SAN and three Pacemaker nodes.  Five minutes, and not part of `make test`.
+# Four kernels: a SAN and three Pacemaker nodes.  Half an hour, so not part of `make test`.
 cluster:
 	@tests/run tests/cluster $(ARGS)
 

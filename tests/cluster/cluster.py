@@ -17,7 +17,7 @@ from .install import install
 from .machine import Machine
 from .node import CLUSTER_SEGMENT, Node, corosync_conf
 from .premises import Premises
-from .storage import Storage
+from .storage import Storage, initiator_name
 from .view import FENCE_TIMEOUT_S, ONLINE_TIMEOUT_S
 
 T = TypeVar("T")
@@ -27,6 +27,7 @@ M = TypeVar("M")
 DC_DEADTIME_S = 2
 DEVICES_TIMEOUT_S = 15.0
 NODES = ("n1", "n2", "n3")
+STRANGER = ("other", 9)
 
 
 class Cluster(Configuration):
@@ -59,6 +60,7 @@ class Cluster(Configuration):
         self.premises = Premises([CLUSTER_SEGMENT, *san])
         made = [unit(i) for i in range(units)] if isinstance(units, int) else list(units)
         self.storage = Storage(self.premises, san, made, memory_mb)
+        self.storage.known = [initiator_name(node) for node in nodes]
         self._units = list(made)
         self.nodes = {
             node: Node(self.premises, node, number, self.storage, memory_mb)
@@ -67,6 +69,8 @@ class Cluster(Configuration):
         for node in self.nodes.values():
             node.corosync_conf = lambda _: self.corosync_conf()
             node.properties = {"dc-deadtime": f"{DC_DEADTIME_S}s"}
+        self.strangers: list[Node] = []
+        self._memory_mb = memory_mb
         self._started = started
         self._threads = ThreadPoolExecutor(16)
 
@@ -94,7 +98,8 @@ class Cluster(Configuration):
         """End; keep the logs if it is because of an error."""
         try:
             if error is not None and self.keep_logs is not None:
-                self.logs(self.keep_logs)
+                with contextlib.suppress(LabError):  # it has not come as far as logs
+                    self.logs(self.keep_logs)
         finally:
             self.end()
 
@@ -136,8 +141,16 @@ class Cluster(Configuration):
     # -- machines -------------------------------------------------------------------------
 
     def machines(self) -> list[Machine]:
-        """Return the storage and all nodes."""
-        return [self.storage, *self.nodes.values()]
+        """Return the storage, all nodes, and whoever else is there."""
+        return [self.storage, *self.nodes.values(), *self.strangers]
+
+    def add_stranger(self) -> Node:
+        """Boot a machine that has the disks and is in no cluster; `restore` takes it away."""
+        stranger = Node(self.premises, *STRANGER, self.storage, self._memory_mb)
+        stranger.stage = self.nodes[NODES[0]].stage
+        self.strangers.append(stranger)
+        stranger.boot()
+        return stranger
 
     def add(self, index: int, mib: int = 16, delay_ms: int | None = None) -> Unit:
         """Have the storage export one more LU, and all nodes that are on find it."""
@@ -176,8 +189,11 @@ class Cluster(Configuration):
         """Put everything right: all thawed, mended, on, online and joined; see `clear`.
 
         A node that has lost its key, or its cluster, is switched off and on.
-        LUs that have been added are removed.
+        LUs and machines that have been added are removed.
         """
+        while self.strangers:
+            self.strangers[-1].kill()
+            self.strangers.pop()
         for machine in self.machines():
             if machine.frozen:
                 machine.thaw()

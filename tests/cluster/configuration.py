@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from xml.etree import ElementTree
 
 from ..lab.guest import Result
@@ -45,6 +46,24 @@ class Configuration(View):
         self._stonith = pacemaker.stonith(list(self.nodes), given, FENCE, agent)
         self.create("resources", self._stonith)
         self.await_joined(self.nodes, timeout)
+
+    def replace_stonith(self, parameters: Mapping[str, object], monitor_s: int = 60) -> None:
+        """Have another fence device in place of the usual one, until `clear`."""
+        self.delete(f'<primitive id="{FENCE}"/>')
+        device = pacemaker.stonith(list(self.nodes), parameters, FENCE, monitor_s=monitor_s)
+        self.create("resources", device)
+        self.await_joined(self.nodes)
+
+    def create_on(self, node: str, name: str, xml: str) -> None:
+        """Add a resource that may run on one node only, and never was anywhere else."""
+        rules = "".join(
+            pacemaker.prefers(name, other, "-INFINITY") for other in self.nodes if other != node
+        )
+        both = f"<resources>{xml}</resources><constraints>{rules}</constraints>"
+        self._speaker(None).ok(
+            "cibadmin --modify --allow-create --scope configuration --xml-pipe",
+            stdin=f"<configuration>{both}</configuration>",
+        )
 
     def clear(self) -> None:
         """Remove every resource but the fence device, every constraint, level and failure.

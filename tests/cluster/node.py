@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Callable
 
-from ..lab.guest import LabError, Result
+from ..lab.guest import Job, LabError, Result
 from ..lab.model import TARGET, ScsiPath, typed_paths
 from .machine import SETUP_TIMEOUT_S, Machine
 from .pacemaker import first_cib
@@ -100,8 +100,8 @@ class Node(Machine):
     ) -> None:
         """Prepare; `number` is the corosync nodeid.
 
-        `files` (path -> text) are written at every boot, `properties` are the
-        cluster's before anybody has configured anything.
+        `files` (path -> text) are written at every boot, `properties` and
+        `resources` (XML) are the cluster's before anybody has configured anything.
         """
         super().__init__(premises, name, number, [CLUSTER_SEGMENT, *storage.segments], memory_mb)
         self.storage = storage
@@ -110,6 +110,7 @@ class Node(Machine):
         self.environment: dict[str, str] = {}
         self.files: dict[str, str] = {}
         self.properties: dict[str, object] = {}
+        self.resources = ""
         self.iscsi = dict(ISCSI)
 
     # -- boot ---------------------------------------------------------------------------
@@ -121,7 +122,7 @@ class Node(Machine):
             with open(disk, "wb") as file:
                 file.truncate(DISK_BYTES)
             subprocess.run(["mkfs.ext4", "-q", "-F", disk], check=True, timeout=DISK_TIMEOUT_S)
-            self.words = [f"ubd0={disk}"]
+        self.words = [f"ubd0={disk}"]
         super().power_on()
 
     def set_up(self) -> None:
@@ -130,7 +131,7 @@ class Node(Machine):
         for log in ("cluster", "pacemaker"):
             (self.logs / log).mkdir(exist_ok=True)
         script = PREPARE.format(logs=self.logs, stage=self.stage)
-        self.guest.share("cib.xml", first_cib(self.properties))
+        self.guest.share("cib.xml", first_cib(self.properties, self.resources))
         files = {"/etc/corosync/corosync.conf": self.corosync_conf(self), **self._iscsi_files()}
         files.update(self.files)
         for path, text in files.items():
@@ -196,14 +197,18 @@ class Node(Machine):
         """Return the sg node of a path: '/dev/sg1'."""
         return self.path(lun, segment).sg
 
-    def agent(
-        self, action: str, plug: str = "", timeout: float = AGENT_TIMEOUT_S, **options: object
-    ) -> Result:
-        """Run the installed agent by hand, as a cluster manager would, on all LUs."""
+    def start_agent(self, action: str, plug: str = "", **options: object) -> Job:
+        """Start the installed agent by hand, as a cluster manager would, on all LUs."""
         devices = ",".join(by_id(u.serial) for u in self.storage.units)
         values = {"action": action, "plug": plug, "devices": devices, **options}
         stdin = "".join(f"{name}={value}\n" for name, value in values.items())
-        return self.sh("fence_prbarrier", timeout, stdin)
+        return self.spawn("fence_prbarrier", stdin)
+
+    def agent(
+        self, action: str, plug: str = "", timeout: float = AGENT_TIMEOUT_S, **options: object
+    ) -> Result:
+        """Run the agent by hand, to its end."""
+        return self.start_agent(action, plug, **options).wait(timeout)
 
     def rescan(self) -> None:
         """Find LUs that have been added."""

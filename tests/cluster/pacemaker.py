@@ -11,6 +11,7 @@ from xml.sax.saxutils import quoteattr
 AGENT = "fence_prbarrier"
 OFF_TIMEOUT_S = 70
 STONITH_TIMEOUT_S = 90
+UNFENCING = {"provides": "unfencing"}
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,8 @@ def _pairs(kind: str, owner: str, values: Mapping[str, object]) -> str:
     return f'<{kind} id="{owner}-{kind}">{pairs}</{kind}>'
 
 
-def first_cib(properties: Mapping[str, object]) -> str:
-    """Return the configuration that a node begins with, which has nothing but properties."""
+def first_cib(properties: Mapping[str, object], resources: str = "") -> str:
+    """Return the configuration that a node begins with."""
     pairs = "".join(
         f"<nvpair id={quoteattr(f'cib-bootstrap-options-{name}')} name={quoteattr(name)}"
         f" value={quoteattr(str(value))}/>"
@@ -138,8 +139,8 @@ def first_cib(properties: Mapping[str, object]) -> str:
     return (
         '<cib validate-with="pacemaker-3.0" admin_epoch="0" epoch="1" num_updates="0">'
         '<configuration><crm_config><cluster_property_set id="cib-bootstrap-options">'
-        f"{pairs}</cluster_property_set></crm_config><nodes/><resources/><constraints/>"
-        "</configuration><status/></cib>"
+        f"{pairs}</cluster_property_set></crm_config><nodes/><resources>{resources}</resources>"
+        "<constraints/></configuration><status/></cib>"
     )
 
 
@@ -149,6 +150,7 @@ def stonith(
     name: str = "fence",
     agent: str = AGENT,
     monitor_s: int = 60,
+    meta: Mapping[str, object] = UNFENCING,
 ) -> str:
     """Return the XML of a stonith primitive; `parameters`, its devices first, override or add."""
     values: dict[str, object] = {
@@ -159,7 +161,7 @@ def stonith(
     return (
         f'<primitive id="{name}" class="stonith" type="{agent}">'
         + _pairs("instance_attributes", name, {k: v for k, v in values.items() if v is not None})
-        + _pairs("meta_attributes", name, {"provides": "unfencing"})
+        + _pairs("meta_attributes", name, meta)
         + f'<operations><op id="{name}-monitor" name="monitor" interval="{monitor_s}s"'
         ' timeout="30s"/></operations></primitive>'
     )

@@ -42,15 +42,20 @@ class Storage(Machine):
     def __init__(
         self, premises: Premises, segments: Sequence[str], units: Sequence[Unit], memory_mb: int
     ) -> None:
-        """Prepare; `units` as of `lab.model.unit`, with a delay if they are to be late."""
+        """Prepare; `units` as of `lab.model.unit`, with a delay if they are to be late.
+
+        `known` are the initiators that the target has an ACL for; others may log
+        in as well, and are strangers.
+        """
         super().__init__(premises, "storage", NUMBER, segments, memory_mb)
         self.units = list(units)
+        self.known: list[str] = []
 
     def set_up(self) -> None:
         """Bring the target up with empty disks: a power cut of the *guest* loses them."""
         super().set_up()
         self.call("prepare", initiators={}, settings={})
-        self.call("target_up", units=[asdict(u) for u in self.units])
+        self.call("target_up", units=[asdict(u) for u in self.units], known=self.known)
 
     def portals(self) -> list[str]:
         """Return the target's addresses, one for each storage network."""
@@ -65,12 +70,13 @@ class Storage(Machine):
         """
         units = [asdict(u) for u in self.units]
         self.call("target_down", timeout=60, units=units)
-        return int(self.call("target_up", units=units, restore=keep_aptpl))
+        up = self.call("target_up", units=units, restore=keep_aptpl, known=self.known)
+        return int(up)
 
     def add(self, index: int, mib: int = 16, delay_ms: int | None = None) -> Unit:
         """Export one more LU; the nodes see it after `Node.rescan` (`Cluster.add` does both)."""
         added = unit(index, mib, delay_ms)
-        self.call("add_unit", unit=asdict(added))
+        self.call("add_unit", unit=asdict(added), known=self.known)
         self.units.append(added)
         return added
 

@@ -10,20 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from ..lab.guest import REPO, LabError
+from ..lab.guest import REPO
 from . import conftest
-from .blocks import Watch, Writer
 from .cluster import NODES, Cluster
-from .fencing import Fencing, fencings, when
 from .inguest_blocks import Signature, read_signature, sign
-from .node import Node
 from .pacemaker import dummy, prefers
 from .premises import belongings, sweep
-from .storage import WERO
 
 SETTLE_S = 60.0
-WATCHED_S = 4.0
-INCARNATION = 0xFFFFFFFF
 CHILD = f"""
 import os, sys
 sys.path.insert(0, {str(REPO)!r})
@@ -39,123 +33,6 @@ cluster.end()
 """
 
 
-def incarnations(cluster: Cluster, node: str) -> set[int]:
-    """The incarnations of a node that any LU bears."""
-    keys = [
-        key for u in cluster.storage.units for key in cluster.storage.keys(u.index).get(node, [])
-    ]
-    return {key & INCARNATION for key in keys}
-
-
-def run_on(cluster: Cluster, node: str, name: str) -> None:
-    """Start a resource that would rather run on one node."""
-    cluster.create("resources", dummy(name))
-    cluster.create("constraints", prefers(name, node))
-    cluster.wait_for(lambda: cluster.status().where(name) == [node], SETTLE_S, f"{name} on {node}")
-
-
-def gone_for_good(cluster: Cluster, victim: Node, watch: Watch, began: float) -> Fencing:
-    """Wait until the victim is declared fenced; check that this is true, now and for a while."""
-    fencing = cluster.await_fenced(victim.name, began)
-    assert all(victim.name not in cluster.storage.keys(u.index) for u in cluster.storage.units)
-    assert "successful" in cluster.history(victim.name)
-    assert 0 < fencing.agent_seconds < fencing.declared - began
-    print(f"{victim.name}: fenced by {fencing.by} after {fencing.declared - began:.1f} s,", end=" ")
-    print(f"of which the agent {fencing.agent_seconds:.1f} s")
-    time.sleep(max(0.0, fencing.declared + WATCHED_S - time.time()))
-    assert watch.changed_after(fencing.declared) == []
-    return fencing
-
-
-def test_all_join_before_anything_starts(cluster: Cluster) -> None:
-    """Keys of all three on every LU, one reservation of type 5; the first start came later."""
-    assert cluster.status().online() == list(NODES)
-    for u in cluster.storage.units:
-        bears = cluster.storage.bears(u.index)
-        assert {node: len(keys) for node, keys in bears.keys.items()} == dict.fromkeys(NODES, 1)
-        assert (bears.type, bears.holder in NODES) == (WERO, True)
-    began = f".*Requesting local execution of start operation for {conftest.FIRST} "
-    starts = {}
-    for node in cluster.nodes.values():
-        starts[node.name] = list(when(node.log(), began))
-        joined = f".*Operation 'on' \\[.* targeting {node.name} .*returned 0"
-        first = next(when(node.log(), joined))
-        assert all(first < start for start in starts[node.name])
-    assert sum(map(len, starts.values())) >= 1, starts
-
-
-def test_killed(cluster: Cluster) -> None:
-    """A node whose plug is pulled is fenced by our agent, its resource moves, and it comes back."""
-    victim = cluster.node("n2")
-    run_on(cluster, "n2", "mover")
-    before = incarnations(cluster, "n2")
-    writer = Writer(victim, lun=1)
-    watch = Watch(cluster.node("n1"), writer)
-    cluster.wait_for(watch.changes, 10, "the writer's blocks to be seen")
-    began = time.time()
-    victim.kill()
-    with pytest.raises(LabError, match="switched off"):
-        victim.sh("true")
-    gone_for_good(cluster, victim, watch, began)
-    cluster.wait_for(lambda: cluster.status().where("mover") in (["n1"], ["n3"]), SETTLE_S, "move")
-    assert watch.changed_after(began - 1)  # else the watch would have seen nothing in any case
-    watch.stop()
-    signed = {(s.node, s.thread) for s in watch.found() if s is not None}
-    assert signed == {("n2", thread) for thread in range(writer.given["threads"])}
-    assert writer.first_error() is None and min(writer.acknowledged) > 0
-
-    victim.boot()
-    cluster.rejoin("n2")
-    assert min(incarnations(cluster, "n2")) > max(before)
-    cluster.wait_for(lambda: cluster.status().where("mover") == ["n2"], SETTLE_S, "return")
-
-
-def test_frozen(cluster: Cluster) -> None:
-    """A node that stands still is fenced; when it goes on its writes fail; a reboot cures it."""
-    victim = cluster.node("n3")
-    before = incarnations(cluster, "n3")
-    writer = Writer(victim)
-    watch = Watch(cluster.node("n2"), writer)
-    began = time.time()
-    victim.freeze()
-    gone_for_good(cluster, victim, watch, began)
-    boot_id = watch.changes()[-1].samples[0]
-    victim.thaw()
-    thawed = time.time()
-    cluster.wait_for(writer.errnos, SETTLE_S, "the victim's writes to fail")
-    time.sleep(WATCHED_S)
-    assert writer.errnos() == {"EBADE"}
-    assert watch.changed_after(thawed) == []
-    refused = victim.agent("on", "n3")
-    assert refused.code == 1 and "reboot" in refused.output, refused
-    assert victim.agent("off", "n1").code == 1
-    assert boot_id is not None and boot_id.boot_id == victim.boot_id()
-    watch.stop()
-
-    victim.reboot()
-    assert boot_id.boot_id != victim.boot_id()
-    cluster.rejoin("n3")
-    assert min(incarnations(cluster, "n3")) > max(before)
-
-
-def test_cut_off(cluster: Cluster) -> None:
-    """A node that only the disks can hear is fenced at the disks; mended, it is still evicted."""
-    victim = cluster.node("n1")
-    writer = Writer(victim)
-    watch = Watch(cluster.node("n2"), writer)
-    began = time.time()
-    victim.cut()
-    gone_for_good(cluster, victim, watch, began)
-    assert writer.errnos() == {"EBADE"}
-    assert not cluster.status("n1").quorum and cluster.status("n2").quorum
-    assert [path.state for path in victim.paths()] == ["running", "running"]
-    victim.mend()
-    assert victim.agent("on", "n1").code == 1
-    writer.stop()
-    watch.stop()
-    assert all("n1" not in cluster.storage.keys(u.index) for u in cluster.storage.units)
-
-
 def test_storage_cut_and_power_cycle(cluster: Cluster) -> None:
     """A node off the storage network stays in the cluster; a target's power cut keeps the keys."""
     cluster.node("n2").cut("san0")
@@ -169,20 +46,6 @@ def test_storage_cut_and_power_cycle(cluster: Cluster) -> None:
     for node in cluster.nodes.values():
         node.await_devices()
     assert [cluster.storage.bears(u.index) for u in cluster.storage.units] == before
-
-
-def test_stop_and_start(cluster: Cluster) -> None:
-    """Stopped in order, all keys stay; started again, nobody is fenced and nobody rejoins."""
-    before = [cluster.storage.keys(u.index) for u in cluster.storage.units]
-    began = time.time()
-    cluster.stop()
-    assert not any(node.running for node in cluster.nodes.values())
-    assert [cluster.storage.keys(u.index) for u in cluster.storage.units] == before
-    cluster.start()
-    cluster.await_joined(NODES)
-    logs = {node.name: node.log() for node in cluster.nodes.values()}
-    assert [f.action for n in NODES for f in fencings(logs, n, began) if f.action != "on"] == []
-    assert [cluster.storage.keys(u.index) for u in cluster.storage.units] == before
 
 
 def test_logs_are_kept(cluster: Cluster, tmp_path: Path) -> None:
@@ -250,6 +113,39 @@ def test_a_missing_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="no-such-program is missing"):
         conftest.require()
+
+
+class PaperCluster(Cluster):
+    """One that needs no machine; notes what becomes of it."""
+
+    def __init__(self, name: str, notes: list[str]) -> None:
+        super().__init__(name=name, started=False)
+        self.notes = notes
+
+    def boot(self) -> None:
+        """Note it."""
+        self.notes.append(f"{self.name} up")
+
+    def end(self) -> None:
+        """Note it."""
+        self.notes.append(f"{self.name} down")
+
+
+def test_one_cluster_at_a_time(tmp_path: Path) -> None:
+    """Whoever is put onto the floor finds it empty; one that does not come up is cleared away."""
+
+    def fail(cluster: Cluster) -> None:
+        raise AssertionError("not ready")
+
+    notes: list[str] = []
+    floor = conftest.Floor(tmp_path)
+    for name in ("a", "b"):
+        floor.put(name, PaperCluster(name, notes), lambda cluster: None)
+        assert floor.cluster is not None and (floor.name, floor.cluster.name) == (name, name)
+    with pytest.raises(pytest.fail.Exception, match="cluster c did not come up: not ready"):
+        floor.put("c", PaperCluster("c", notes), fail)
+    assert notes == ["a up", "a down", "b up", "b down", "c up", "c down"]
+    assert (floor.name, floor.cluster) == ("", None)
 
 
 def test_lus_come_and_go(cluster: Cluster) -> None:

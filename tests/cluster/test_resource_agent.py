@@ -20,12 +20,14 @@ from .two_fabrics import (
     DEVICES_FILE,
     EVICTED,
     MONITOR_S,
+    NAME,
     SETTLE_S,
     list_devices,
     protect,
     stand,
 )
 
+FLOOR = NAME
 STOP = ".*Requesting local execution of stop operation for ({}|{}) "
 WATCHED_S = 20.0
 

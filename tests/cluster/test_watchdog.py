@@ -10,8 +10,9 @@ from .cluster import Cluster
 from .conftest import Floor
 from .node import Node
 from .stories import incarnations
-from .two_fabrics import DEVICES_FILE, SETTLE_S, stand
+from .two_fabrics import DEVICES_FILE, NAME, SETTLE_S, stand
 
+FLOOR = NAME
 CHECK = "/etc/watchdog.d/prbarrier"
 # The kernel's own watchdog would reboot a node that stood still as well; not with this margin.
 SOFTDOG_MARGIN_S = 600

@@ -13,14 +13,6 @@ from ..cluster.install import install
 from ..fenced.node import Node
 from . import machine
 
-IN_CLUSTER = "test_in_cluster.py"
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """The three kernels are for those who ask for them by the file's name."""
-    asked = any(IN_CLUSTER in argument for argument in config.args)
-    return True if collection_path.name == IN_CLUSTER and not asked else None
-
 
 @pytest.fixture(scope="session")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -146,8 +146,13 @@ def saved_registrations(serial: str) -> list[str]:
     return registrations
 
 
-def add_unit(unit: dict[str, Any], restore: bool = False) -> int:
-    """Create a LU and export it; return how many registrations were written back."""
+def add_unit(unit: dict[str, Any], restore: bool = False, known: Iterable[str] = ()) -> int:
+    """Create a LU and export it; return how many registrations were written back.
+
+    `known` initiators get an ACL of their own. LIO puts a registration that was
+    written back into force once its initiator has an ACL; without one made here
+    that is only when the initiator logs in again.
+    """
     _create_backstore(unit)
     saved = saved_registrations(unit["serial"]) if restore else []
     for line in saved:
@@ -158,12 +163,19 @@ def add_unit(unit: dict[str, Any], restore: bool = False) -> int:
     lun = TPG / "lun" / f"lun_{unit['index']}"
     lun.mkdir()
     (lun / "backstore").symlink_to(_backstore(unit))
+    for initiator in known:
+        mapped = TPG / "acls" / initiator / lun.name
+        mapped.mkdir(parents=True)
+        (mapped / "unit").symlink_to(lun)
     return len(saved)
 
 
 def remove_unit(unit: dict[str, Any], forget: bool = True) -> None:
     """Take a LU away; with `forget` also its medium."""
     lun = TPG / "lun" / f"lun_{unit['index']}"
+    for mapped in TPG.glob(f"acls/*/{lun.name}"):
+        (mapped / "unit").unlink()
+        mapped.rmdir()
     (lun / "backstore").unlink()
     lun.rmdir()
     store = _backstore(unit)
@@ -179,10 +191,10 @@ def remove_unit(unit: dict[str, Any], forget: bool = True) -> None:
         (DISKS / unit["name"]).unlink()
 
 
-def target_up(units: list[dict[str, Any]], restore: bool = False) -> int:
+def target_up(units: list[dict[str, Any]], restore: bool = False, known: Iterable[str] = ()) -> int:
     """Set the whole target up; return how many registrations were written back."""
     TPG.mkdir(parents=True)
-    restored = sum(add_unit(unit, restore) for unit in units)
+    restored = sum(add_unit(unit, restore, known) for unit in units)
     for name, value in GENERATE_ACLS.items():
         put(TPG / "attrib" / name, value)
     (TPG / "np/0.0.0.0:3260").mkdir()
@@ -196,6 +208,8 @@ def target_down(units: list[dict[str, Any]]) -> None:
     (TPG / "np/0.0.0.0:3260").rmdir()
     for unit in units:
         remove_unit(unit, forget=False)
+    for acl in TPG.glob("acls/*"):
+        acl.rmdir()
     TPG.rmdir()
     TPG.parent.rmdir()
 

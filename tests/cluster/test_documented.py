@@ -1,27 +1,30 @@
-"""The documented commands on three kernels with a SAN; see conftest.py for who runs them.
+"""The documented commands on three kernels with a SAN.
 
-A cluster of its own: nothing may be configured before the page's commands are run.
+A cluster of its own: nothing may be configured before the pages' commands are run.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from ..cluster.cluster import Cluster
-from ..cluster.conftest import require
-from . import in_cluster, pages
+from ..docs import in_cluster, pages
+from .cluster import Cluster
+from .conftest import Floor
+
+FLOOR = "documented"
+MOVE_TIMEOUT_S = 90.0
 
 
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Three nodes, online, and nothing configured."""
-    require()
-    logs = tmp_path_factory.mktemp("cluster-logs")
-    with Cluster(name="docs", keep_logs=logs) as cluster:
-        yield cluster
+@pytest.fixture
+def bare(floor: Floor) -> Cluster:
+    """Three nodes, online, and nothing configured but what a test before has left."""
+    if floor.name != FLOOR:
+        floor.put(FLOOR, Cluster(name="docs"), lambda cluster: None)
+    if floor.cluster is None:
+        raise RuntimeError("the floor is empty")
+    return floor.cluster
 
 
 def test_validate(bare: Cluster) -> None:
@@ -49,6 +52,8 @@ def test_fenced(bare: Cluster) -> None:
     bare.node(host).kill()
     fencing = bare.await_fenced(host, after=began)
     bare.wait_for(
-        lambda: bare.status().where("data") not in ([], [host]), 60, "data to start elsewhere"
+        lambda: bare.status().where("data") not in ([], [host]),
+        MOVE_TIMEOUT_S,
+        "data to start elsewhere",
     )
     print(f"fenced after {fencing.declared - began:.1f} s, the agent {fencing.agent_seconds:.1f} s")
