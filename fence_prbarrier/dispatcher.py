@@ -43,7 +43,10 @@ MAX_SHOWN_BYTES = 96
 # The kernel has its own time limit for a command, and time after it to abort the command.
 KERNEL_GRACE_SECONDS = 1.0
 
-HUNG = "no answer, the path hangs; whether the command was executed is not known"
+HUNG = (
+    "no answer: the path hangs, and whether the command was executed is not known; bring the path"
+    " back"
+)
 
 # Kinds of report: DETAIL is for debugging, BEGIN and END frame each command.
 BEGIN = "begin"

@@ -66,8 +66,10 @@ def _off(task: Task, dispatcher: Dispatcher) -> Answer:
             f"node {task.plug!r} is this node itself: a node never evicts itself; run off on"
             " another member"
         )
+    memory = task.store().load()
+    memory.require_key()  # before any device: no path that hangs delays that answer
     units = discover(task, dispatcher)
-    plan = evict_everywhere(units, task.store().load(), victim, task.options["drain"])
+    plan = evict_everywhere(units, memory, victim, task.options["drain"])
     done, looks = dispatcher.run(plan)
     for unit in units:
         tell_oddities(unit, looks[unit.name], task.cluster, dispatcher)

@@ -25,7 +25,8 @@ def refuse_foreign_property(snapshot: Snapshot, tag: int) -> None:
     if held.key is not None and held.key.tag != tag:
         raise ForeignProperty(
             f"the LU is reserved by {owner_of(held.key)}, {held}, not by this cluster"
-            f" (tag 0x{tag:04x}); if nobody uses it, its owner must clear it"
+            f" (tag 0x{tag:04x}); if this cluster's name was changed, set it back; if nobody uses"
+            " the LU, its owner must clear it"
         )
     if held.type != spc.WRITE_EXCLUSIVE_REGISTRANTS_ONLY or held.scope != spc.SCOPE_LOGICAL_UNIT:
         holder = f"held by {owner_of(held.key)}" if held.key else "held by all registrants"

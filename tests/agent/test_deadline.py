@@ -162,3 +162,12 @@ def test_on_holds_its_lock_while_a_registration_may_be_in_flight(joined: Stage) 
     _wait_for_end_of(worker)
     result = joined.do("n1", "on", "n1")
     assert (result.code, result.err) == (0, "")
+
+
+def test_off_of_a_caller_that_never_joined_waits_for_no_device(joined: Stage) -> None:
+    """Pacemaker asks such a node too; it says no at once, whatever its paths do."""
+    joined.reboot("n1")
+    _hang(joined, "op=12")
+    began = time.monotonic()
+    assert_refused(joined.do("n1", "off", "n2"), "has not joined in this boot")
+    assert time.monotonic() - began < HUNG_MS / 1000 / 2

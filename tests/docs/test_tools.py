@@ -12,7 +12,15 @@ from .machine import CIB, shell
 WAYS = ("xml", "pcs", "crm")
 SCENARIOS = {
     "three nodes": ("fence", "barrier", "data", "levels"),
-    "two nodes, from fence_scsi": ("old", "fence", "barrier", "data", "any delay", "any priority"),
+    "two nodes, from fence_scsi": (
+        "old",
+        "fence",
+        "barrier",
+        "data",
+        "any delay",
+        "any priority",
+        "any load",
+    ),
 }
 SCHEMA = "/usr/share/pacemaker/pacemaker-3.9.rng"
 # What a cluster has that comes from fence_scsi.
