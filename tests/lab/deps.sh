@@ -30,6 +30,13 @@ command -v apt-get >/dev/null || cannot "no apt-get here; this is for Debian 12"
 echo "lab: installing:$missing"
 DEBIAN_FRONTEND=noninteractive
 export DEBIAN_FRONTEND
+# No daemon of these packages is started here: the lab runs its own.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
 apt-get -q update || cannot "apt-get update failed"
 # shellcheck disable=SC2086
 apt-get -q -y --no-install-recommends install $missing || cannot "apt-get install failed"
