@@ -14,7 +14,7 @@ from .barrier.everywhere import Each, Remember, Unit
 from .barrier.exchange import Route
 from .barrier.inspect import identify, make_and_model
 from .devices import Lost, group, last_identity, open_path
-from .errors import BarrierError, OutOfTime, raise_all
+from .errors import BarrierError, DeviceError, OutOfTime, raise_all
 from .scsi.command import Command, LogicalUnitReset, Pause
 from .scsi.outcome import GOOD, Completion, Outcome, classify
 from .threads import NoAnswer, in_parallel, in_time
@@ -89,6 +89,7 @@ class Dispatcher:
         self.report = report
         self.details = details
         self.paths: dict[str, list[Path]] = {}
+        self.led: dict[str, str] = {}  # which LU each name that could be asked led to
         self.commands = 0
         # A thread is still in the kernel with a command that changes something.
         self.in_doubt = False
@@ -122,10 +123,10 @@ class Dispatcher:
         found, lost = [], []
         for name, result in zip(names, results):
             if isinstance(result, BarrierError):
-                identity = last_identity(name) or remembered().get(name, "")
-                lost.append(Lost(name, identity, result))
+                lost.append(Lost(name, _identity_of(name, remembered()), result))
             else:
                 found.append(result)
+                self.led[name] = result[0]
         units = []
         for unit, paths in group(found, lost):
             self.paths[unit.name] = paths
@@ -135,7 +136,7 @@ class Dispatcher:
     def _probe(self, name: str, local_name: str, models: bool) -> tuple[str, Path]:
         self.report(BEGIN, f"open {name}")
         try:
-            path = open_path(name, local_name)
+            path = self._open(name, local_name)
         finally:
             self.report(END, f"open {name}")
         try:
@@ -149,6 +150,23 @@ class Dispatcher:
             error.where = f"device {name}"
             raise
         return identity, path
+
+    def _open(self, name: str, local_name: str) -> Path:
+        """open_path(), not waited for longer than a command is.
+
+        Opening a block node waits in the kernel while its host is in error
+        recovery, whatever the flags (drivers/scsi/sd.c, sd_open).
+        """
+        left = self.limits.left()
+        seconds = min(self.limits.command_seconds + KERNEL_GRACE_SECONDS, left)
+        try:
+            return in_time(lambda: open_path(name, local_name), seconds, lambda: False)
+        except NoAnswer:
+            if seconds >= left:
+                raise OutOfTime(f"timed out: no answer yet from: open {name}") from None
+            error = DeviceError("cannot be opened: no answer, the path hangs; bring the path back")
+            error.where = f"device {name}"
+            raise error from None
 
     def run(self, plan: Plan[T], store: Store | None = None, alone: bool | None = None) -> T:
         """Carry out a plan's effects until it returns.
@@ -249,6 +267,16 @@ class Dispatcher:
         for paths in self.paths.values():
             for path in paths:
                 path.close()
+
+
+def _identity_of(name: str, remembered: Mapping[str, str]) -> str:
+    """The LU that a name led to which cannot be asked now; empty if that is in doubt.
+
+    The kernel's copy of VPD 83h is as old as its device; where this boot's memory
+    says otherwise, neither is believed.
+    """
+    known = {identity for identity in (last_identity(name), remembered.get(name)) if identity}
+    return known.pop() if len(known) == 1 else ""
 
 
 def _bytes_of(action: Command | LogicalUnitReset) -> str:

@@ -7,6 +7,9 @@ known to be done is not done.
 
 from __future__ import annotations
 
+# Of LUs or devices that meet the same error, so many are named.
+MAX_NAMED = 4
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,11 +33,26 @@ class BarrierError(Exception):
 
 
 class Several(BarrierError):
-    """More than one LU has its own error; all are told in one line."""
+    """More than one LU has its own error; all are told in one line, and equal ones together.
+
+    Pacemaker cuts a line of its log, so what is wrong is not said once for each LU.
+    """
 
     def __init__(self, errors: Sequence[BarrierError]) -> None:
-        super().__init__("; ".join(str(error) for error in errors))
         self.errors = tuple(errors)
+        places: dict[str, list[str]] = {}
+        for error in errors:
+            places.setdefault(error.what, []).append(error.where)
+        super().__init__("; ".join(_at(where, what) for what, where in places.items()))
+
+
+def _at(places: list[str], what: str) -> str:
+    """``what``, and where: the first few places by name, how many more there are."""
+    named = [place for place in places if place]
+    if not named:
+        return what
+    more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
+    return f"{', '.join(named[:MAX_NAMED])}{more}: {what}"
 
 
 class InvalidInput(BarrierError):

@@ -27,7 +27,7 @@ OCF_DESCRIPTION = (
     " it as a clone, with the devices of the fence_prbarrier stonith resource, and order the"
     " resources that use the disks after it: a node that was evicted and has not been rebooted"
     " then gets none of them.",
-    "start checks this node's key on every path of every logical unit (LU), and joins where"
+    "start checks this node's key on every usable path of every logical unit (LU), and joins where"
     " unfencing has not. monitor checks key and reservation; a path or LU that is new or has come"
     " back is registered with the same key; a lost path is reported as degraded (190) while"
     " another one works. An evicted node is a hard error (4): reboot it. stop sends nothing: the"

@@ -152,6 +152,9 @@ def _act(action: str, options: Options, environment: Mapping[str, str]) -> Answe
         return carry_out(task, pipe, performer, _answer_of, log.details)
 
     answer = supervise(work, deadline, log.hear)
+    if action == "monitor" and answer.code == ERR_ARGS:
+        # A file that is being rewritten must not ban the resource from this node.
+        answer.code = ERR_GENERIC
     for text in answer.err[-1:]:
         log.to_syslog(ERROR, f"{action}: {text}")
     return answer
@@ -230,10 +233,16 @@ def _look(
 
 def _check(unit: Unit, found: Snapshot, memory: Memory) -> None:
     """What no joining can mend."""
-    if unit.name not in memory.joined:
-        # New in the list: to be joined.
+    standing = memory.joined.get(unit.name)
+    if standing is None or (found.bare and not standing.listed):
+        # New in the list, or back on it and cleared meanwhile: to be joined.
         rules.refuse_foreign_property(found, memory.tag)
         return
+    if not standing.listed and not found.count(memory.require_key()):
+        raise BarrierBroken(
+            "the LU is back on the list and has lost this node's key since it was taken off; run on"
+            " with rejoin=allow, or reboot"
+        )
     if found.bare:
         # Not mended here: whoever registers first makes all others look evicted.
         raise BarrierBroken(
@@ -262,6 +271,8 @@ def _repair(
     try:
         done = join(task, dispatcher, units, task.store(), turn_seconds=0)
     except JoinUnderWay as error:
+        if any(looks[unit.name].reservation is None for unit in weak):
+            raise  # not a missing path only: the barrier is down
         dispatcher.report(WARNING, f"not repaired this time: {error}")
         return
     for unit in weak:

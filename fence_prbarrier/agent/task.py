@@ -11,7 +11,14 @@ import time
 from ..barrier.everywhere import join_everywhere
 from ..devices import parse_devices, read_devices_file
 from ..dispatcher import Dispatcher, Limits
-from ..errors import BarrierError, CommandFailed, InvalidInput, JoinUnderWay, MemoryFault
+from ..errors import (
+    BarrierError,
+    CommandFailed,
+    DeviceError,
+    InvalidInput,
+    JoinUnderWay,
+    raise_all,
+)
 from ..key import owner_of
 from ..state import Store
 from .log import INFO, WARNING
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
     from ..barrier.everywhere import Unit
     from ..barrier.inspect import Snapshot
     from ..barrier.join import Membership
+    from ..barrier.memory import Standing
     from ..cluster import Cluster
     from ..supervisor import Answer, Pipe
     from .parameters import Options
@@ -64,11 +72,16 @@ class Task:
 
     def remembered(self) -> Mapping[str, str]:
         """Which LU each device led to when this boot joined it."""
+        return {
+            device: name for name, standing in self.joined().items() for _, device in standing.paths
+        }
+
+    def joined(self) -> Mapping[str, Standing]:
+        """How this boot stood on each LU; nothing where no memory can be read."""
         try:
-            joined = self.store().load().joined
-        except MemoryFault:
-            return {}  # the device's own error is the one to tell
-        return {device: name for name, standing in joined.items() for _, device in standing.paths}
+            return self.store().load().joined
+        except BarrierError:
+            return {}  # what the devices say is the thing to tell
 
 
 def device_names(options: Options) -> list[str]:
@@ -111,6 +124,7 @@ def discover(task: Task, dispatcher: Dispatcher) -> list[Unit]:
     models = task.action == "off"
     names = device_names(task.options)
     units = dispatcher.discover(names, task.local_name, models, task.remembered)
+    raise_all(_moved(task, dispatcher))
     tell_lost(units, dispatcher)
     return units
 
@@ -120,7 +134,28 @@ def survey(task: Task, dispatcher: Dispatcher) -> tuple[list[Unit], list[Barrier
     names = device_names(task.options)
     units, troubles = dispatcher.survey(names, task.local_name, False, task.remembered)
     tell_lost(units, dispatcher)
-    return units, troubles
+    return units, troubles + _moved(task, dispatcher)
+
+
+def _moved(task: Task, dispatcher: Dispatcher) -> list[BarrierError]:
+    """LUs that this boot joined by names of the list which all lead elsewhere now.
+
+    Nobody reads such a LU any more, so nothing can be said of it.
+    """
+    errors: list[BarrierError] = []
+    for name, standing in task.joined().items():
+        if not standing.listed or name in dispatcher.paths:
+            continue
+        for device in sorted({device for _, device in standing.paths}.intersection(dispatcher.led)):
+            error = DeviceError(
+                f"led to LU {name} when this boot joined it, now leads to LU"
+                f" {dispatcher.led[device]}, and no name leads to the first: mend the list or the"
+                " paths; if that LU is gone for good, take this name off the list, run on, and put"
+                " it back"
+            )
+            error.where = f"device {device}"
+            errors.append(error)
+    return errors
 
 
 def tell_lost(units: list[Unit], dispatcher: Dispatcher) -> None:

@@ -26,7 +26,9 @@ from .parameters import Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..barrier.inspect import Snapshot
     from ..barrier.memory import Memory
+    from ..key import Key
     from ..supervisor import Pipe
 
 # watchdog(8): EREBOOT, reboot at once, without waiting whether the test fails again.
@@ -118,6 +120,12 @@ def _is_hex(text: str) -> bool:
     return len(text) == 4 and all(character in "0123456789abcdef" for character in text)
 
 
+def _is_ours(found: Snapshot, own: Key) -> bool:
+    """This cluster's reservation stands, as after every eviction that succeeded."""
+    held = found.reservation
+    return held is not None and held.key is not None and held.key.tag == own.tag
+
+
 def _look(memory: Memory, dispatcher: Dispatcher, lines: list[str]) -> bool:
     """Whether any LU shows this life evicted; what there is to say goes into ``lines``."""
     own = memory.require_key()
@@ -133,8 +141,14 @@ def _look(memory: Memory, dispatcher: Dispatcher, lines: list[str]) -> bool:
         if isinstance(found, BarrierError):
             found.where = f"LU {unit.label}"
             troubles.append(found)
-        elif unit.name in listed and not found.count(own) and not found.bare:
-            lines.append(f"LU {unit.label}: this node's key {own} is gone: it has been evicted")
-            evicted = True
+        elif unit.name in listed and not found.count(own):
+            if _is_ours(found, own):
+                lines.append(f"LU {unit.label}: this node's key {own} is gone: it has been evicted")
+                evicted = True
+            else:
+                lines.append(
+                    f"LU {unit.label}: this node's key {own} is gone, and so is this cluster's"
+                    " reservation: the LU was cleared or has lost its state; not an eviction"
+                )
     lines += [_not_known(trouble) for trouble in troubles]
     return evicted

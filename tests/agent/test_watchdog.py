@@ -110,10 +110,10 @@ def test_a_lost_path_is_none_of_its_business(bare: Stage) -> None:
 def test_a_lu_that_lost_its_state_is_no_eviction(joined: Stage) -> None:
     """And one that is another disk now is none either."""
     assert joined.reserve_out("n2", CLEAR, joined.keys("n2")[0]) == 0
-    _assert_both(joined, FINE)
+    _assert_both(joined, FINE, "not an eviction")
     joined.units[1].unlink()
     store.create(str(joined.units[1]), LogicalUnit("spec", serial="another"))
-    _assert_both(joined, FINE)
+    _assert_both(joined, FINE, "not an eviction")
     joined.units[1].unlink()
     result = _check(joined.state("n1"))
     assert result.code == FINE and "is not there" in result.out
