@@ -99,7 +99,7 @@ def test_validate(node: Node, stage: Stage) -> None:
     ("user", "wrong", "words"),
     [
         ("", {"devices": "/dev/not-there"}, ("device /dev/not-there:", "is not there")),
-        (USER, {}, ("/lu0: ", "/lu1: ", "Permission denied")),
+        (USER, {}, ("/lu0, ", "/lu1: ", "Permission denied")),
     ],
 )
 def test_validate_names_what_is_wrong(
