@@ -10,8 +10,8 @@ SBINDIR = $(PREFIX)/sbin
 DATADIR = $(PREFIX)/share/fence_prbarrier
 MANDIR = $(PREFIX)/share/man/man8
 OCFDIR = $(PREFIX)/lib/ocf/resource.d/fence_prbarrier
-# Where the watchdog daemon looks; not below PREFIX.
-SYSCONFDIR ?= /etc
+# Where the watchdog daemon looks is not below /usr; another PREFIX has all of it below itself.
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 WATCHDOGDIR = $(SYSCONFDIR)/watchdog.d
 FILL_IN = sed -e 's|@PYTHON@|$(AGENT_PYTHON)|' -e 's|@DATADIR@|$(DATADIR)|' \
     -e '1s|/usr/bin/python3|$(AGENT_PYTHON)|'

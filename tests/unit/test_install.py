@@ -182,14 +182,18 @@ def test_the_installed_watchdog_check(installed: Path, tmp_path: Path) -> None:
 
 
 def test_no_trace_of_destdir_in_any_script(tmp_path: Path) -> None:
-    """And the watchdog's folder does not follow PREFIX."""
+    """And nothing outside of PREFIX, unless that is /usr."""
     done = run("make", "install", f"DESTDIR={tmp_path}/stage", "PREFIX=/opt/x")
     assert done.returncode == 0, done.stderr
     stage = tmp_path / "stage"
-    for name in ("opt/x/sbin/fence_prbarrier", "etc/watchdog.d/prbarrier",
+    for name in ("opt/x/sbin/fence_prbarrier", "opt/x/etc/watchdog.d/prbarrier",
                  "opt/x/lib/ocf/resource.d/fence_prbarrier/prbarrier"):  # fmt: skip
         text = (stage / name).read_text()
         assert not any(word in text for word in ("stage", "@DATADIR@", "@PYTHON@"))
         assert '"/opt/x/share/fence_prbarrier"' in text
         assert text.startswith("#!/usr/bin/python3 -IS\n")
         assert os.access(stage / name, os.X_OK)
+    assert os.listdir(stage) == ["opt"] and os.listdir(stage / "opt") == ["x"]
+    assert run("make", "install", f"DESTDIR={tmp_path}/usual").returncode == 0
+    assert (tmp_path / "usual/etc/watchdog.d/prbarrier").exists()
+    assert sorted(os.listdir(tmp_path / "usual")) == ["etc", "usr"]
