@@ -17,6 +17,7 @@ from ..errors import (
     DeviceError,
     InvalidInput,
     JoinUnderWay,
+    MemoryFault,
     raise_all,
 )
 from ..key import owner_of
@@ -72,16 +73,19 @@ class Task:
 
     def remembered(self) -> Mapping[str, str]:
         """Which LU each device led to when this boot joined it."""
-        return {
-            device: name for name, standing in self.joined().items() for _, device in standing.paths
-        }
+        try:
+            joined = self.joined()
+        except MemoryFault:
+            return {}  # a device that cannot be asked is an error then, which is the one to tell
+        return {device: name for name, standing in joined.items() for _, device in standing.paths}
 
     def joined(self) -> Mapping[str, Standing]:
-        """How this boot stood on each LU; nothing where no memory can be read."""
+        """How this boot stood on each LU; nothing for a host that has no number to join by."""
         try:
-            return self.store().load().joined
-        except BarrierError:
-            return {}  # what the devices say is the thing to tell
+            store = self.store()
+        except InvalidInput:
+            return {}
+        return store.load().joined
 
 
 def device_names(options: Options) -> list[str]:

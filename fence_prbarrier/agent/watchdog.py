@@ -151,4 +151,7 @@ def _look(memory: Memory, dispatcher: Dispatcher, lines: list[str]) -> bool:
                     " reservation: the LU was cleared or has lost its state; not an eviction"
                 )
     lines += [_not_known(trouble) for trouble in troubles]
+    there = {unit.name for unit in units}
+    for name in sorted(set(listed) - there):
+        lines.append(f"LU {name}: not known whether this node is evicted: no name leads to it")
     return evicted

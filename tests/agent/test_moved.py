@@ -53,9 +53,22 @@ def test_a_lu_to_which_no_name_leads_any_more(linked: Stage, action: str, plug: 
                 Path("/proc/sys/kernel/random/boot_id").read_text()
             )
         assert_fails(resource.do(verb), GENERIC, "led to LU")
+    result = _check(linked.state("n1"))
+    assert result.code == FINE and "no name leads to it" in result.out
     _point(linked.units[1], second)
     assert len(linked.keys("n2", 1)) == 1
     assert linked.do("n1", "off", "n2").code == 0
+
+
+@pytest.mark.parametrize(("action", "plug"), [("status", "n2"), ("list-status", ""), ("off", "n2")])
+def test_a_memory_that_cannot_be_read_vouches_for_no_list(
+    joined: Stage, action: str, plug: str
+) -> None:
+    """Whether each joined LU was read is not known then, so nobody is called off."""
+    (memory,) = joined.state("n1").glob("????-????")
+    memory.write_bytes(memory.read_bytes()[:-1])
+    assert joined.do("n3", "off", "n2").code == 0
+    assert_refused(joined.do("n1", action, plug), "cut off or changed")
 
 
 def test_the_way_out_that_it_names(linked: Stage) -> None:
