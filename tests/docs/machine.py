@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..agent.stage import Result
 from ..cluster import pacemaker
+from ..fenced import peers
 from ..fenced.node import Node, wait_for
 from ..fenced.premises import PEERS_PROGRAMS, PROGRAMS, require
 from . import pages
@@ -19,30 +20,6 @@ WATCHDOG = f"{WORK}/watchdog.d"
 MEMBERS = {"n1": 1, "n2": 2, "n3": 3}
 LOG = "/var/log/pacemaker/pacemaker.log"
 SETTLE_S = 60.0
-
-COROSYNC = """totem {{
-    version: 2
-    cluster_name: docs
-    transport: udpu
-    crypto_cipher: none
-    crypto_hash: none
-}}
-nodelist {{
-{nodes}
-}}
-quorum {{
-    provider: corosync_votequorum
-{quorum}
-}}
-system {{
-    sched_rr: no
-    move_to_root_cgroup: no
-}}
-logging {{
-    to_syslog: no
-    to_stderr: yes
-}}
-"""
 # With it n1 has quorum although n2 has never been seen.
 ALONE = "    two_node: 1\n    wait_for_all: 0"
 # pcs takes the file as an option, Pacemaker's tools and crmsh from their environment.
@@ -66,12 +43,8 @@ def require_tools() -> None:
 
 def corosync_conf(members: Sequence[str], quorum: str = "") -> str:
     """The file of a cluster with these members."""
-    nodes = "\n".join(
-        f"    node {{\n        ring0_addr: 127.0.0.{MEMBERS[name]}\n        name: {name}\n"
-        f"        nodeid: {MEMBERS[name]}\n    }}"
-        for name in members
-    )
-    return COROSYNC.format(nodes=nodes, quorum=quorum)
+    addresses = {name: (MEMBERS[name], f"127.0.0.{MEMBERS[name]}") for name in members}
+    return peers.corosync_conf("docs", addresses, quorum)
 
 
 def prepare(node: Node) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ nodelist {{
 }}
 quorum {{
     provider: corosync_votequorum
-    two_node: 1
+{quorum}
 }}
 system {{
     sched_rr: no
@@ -53,13 +53,19 @@ def _address(number: int) -> str:
     return f"192.0.2.{number}"
 
 
-def _conf(nodes: Sequence[Node]) -> str:
+def corosync_conf(cluster: str, members: Mapping[str, tuple[int, str]], quorum: str) -> str:
+    """The file of a cluster; members: name -> (nodeid, address)."""
     entries = [
-        f"    node {{\n        name: {node.name}\n        nodeid: {number}\n"
-        f"        ring0_addr: {_address(number)}\n    }}"
-        for number, node in enumerate(nodes, 1)
+        f"    node {{\n        name: {name}\n        nodeid: {number}\n"
+        f"        ring0_addr: {address}\n    }}"
+        for name, (number, address) in members.items()
     ]
-    return CONF.format(name=CLUSTER_NAME, nodes="\n".join(entries))
+    return CONF.format(name=cluster, nodes="\n".join(entries), quorum=quorum)
+
+
+def _conf(nodes: Sequence[Node]) -> str:
+    members = {node.name: (number, _address(number)) for number, node in enumerate(nodes, 1)}
+    return corosync_conf(CLUSTER_NAME, members, "    two_node: 1")
 
 
 def join_by_corosync(nodes: Sequence[Node]) -> None:
