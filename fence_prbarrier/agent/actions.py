@@ -9,6 +9,7 @@ from ..barrier.inspect import capabilities
 from ..barrier.nexus import bearing
 from ..errors import BarrierError, InvalidInput, raise_all
 from ..supervisor import Answer
+from . import sight
 from .log import INFO, WARNING
 from .task import TURN_SECONDS, carry_out, discover, join, tell_oddities, tell_unread
 
@@ -76,6 +77,8 @@ def _off(task: Task, dispatcher: Dispatcher) -> Answer:
     units = discover(task, dispatcher)
     plan = evict_everywhere(units, memory, victim, task.options["drain"])
     done, looks = dispatcher.run(plan)
+    ended = {life for eviction in done.values() for life in eviction.evicted}
+    sight.note(task, dispatcher, memory.require_key(), looks, dict.fromkeys(looks, ended))
     for unit in units:
         tell_unread(unit, looks[unit.name].unread, dispatcher)
         tell_oddities(unit, looks[unit.name], task.cluster, dispatcher)
@@ -97,6 +100,7 @@ def _inspect(
     for unit in units:
         if not isinstance(found := looks[unit.name], BarrierError):
             tell_unread(unit, found.unread, dispatcher)
+    sight.tell_returned(task, units, looks, dispatcher)
     return units, looks
 
 
@@ -175,6 +179,9 @@ def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
     memory = task.store().load()
     units, looks = _inspect(task, dispatcher)
     troubles = []
+    if memory.key is not None:
+        good = {name: each for name, each in looks.items() if not isinstance(each, BarrierError)}
+        sight.note(task, dispatcher, memory.key, good)
     for unit in units:
         found = looks[unit.name]
         try:

@@ -28,6 +28,7 @@ from ..errors import (
 )
 from ..state import Marker
 from ..supervisor import Answer, supervise
+from . import sight
 from .actions import validate
 from .cli import fill_standard_descriptors, margin, print_lines
 from .log import ERROR, WARNING, Log, say
@@ -206,8 +207,10 @@ def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
         raise MemoryFault("started, but this boot has no key: state_dir was cleared; run start")
     units, looks = _look(task, dispatcher, memory)
     _repair(task, dispatcher, units, memory, looks)
+    returned = sight.tell_returned(task, units, looks, dispatcher)
+    sight.note(task, dispatcher, memory.key, looks)
     lost = any(unit.lost or looks[unit.name].unread for unit in units)
-    return Answer(DEGRADED if lost else SUCCESS, [], [])
+    return Answer(DEGRADED if lost or returned else SUCCESS, [], [])
 
 
 def _look(

@@ -275,7 +275,7 @@ def _life(
                 " registered: two machines have this number, or state_dir is another"
                 " machine's; give each node its own number"
             )
-        if not gone:
+        if not gone and (memory.joined or _is_begun(units, looks, own)):
             return memory
     if not seen and memory.incarnation is None and now_unix_seconds < EPOCH_UNIX_SECONDS:
         raise InvalidInput(
@@ -284,6 +284,17 @@ def _life(
         )
     fresh = next_incarnation(seen, memory.incarnation, now_unix_seconds)
     return memory.reborn(fresh)
+
+
+def _is_begun(units: list[Unit], looks: Mapping[str, Snapshot], own: Key) -> bool:
+    """Whether a life that has joined nowhere yet is under way, or was evicted on its way.
+
+    An eviction that named it was meant for that life and may be delayed; whoever
+    tries again is another one.
+    """
+    if all(looks[unit.name].bare for unit in units):
+        return True  # nobody was there to evict it
+    return any(looks[unit.name].count(own) for unit in units)
 
 
 def _batches(units: list[Unit]) -> list[list[Unit]]:
