@@ -18,7 +18,8 @@ from ..barrier.everywhere import inspect_everywhere
 from ..cluster import local_host_name
 from ..dispatcher import Dispatcher, Limits
 from ..errors import BarrierError
-from ..state import StateDirectory, Store
+from ..files import StateDirectory
+from ..state import Store
 from ..supervisor import Answer, supervise
 from .cli import fill_standard_descriptors, margin, print_lines
 from .log import ERROR, Log

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from fence_prbarrier import state
+from fence_prbarrier import files, state
 from fence_prbarrier.barrier.memory import NO_NEXUS, Memory, Standing
 from fence_prbarrier.errors import InvalidInput, MemoryFault, NotMember
+from fence_prbarrier.files import boot_id
 from fence_prbarrier.key import Key
-from fence_prbarrier.state import MAX_FILE_BYTES, Store, boot_id
+from fence_prbarrier.state import MAX_FILE_BYTES, Store
 
 TAG, NODE = 0x5A17, 3
 TWO_PATHS = Standing(3, frozenset({("/sys/a#1", "/dev/sda"), ("/sys/b b#2", "/dev/sdb")}))
@@ -91,7 +92,7 @@ def test_another_boots_memory_has_an_incarnation_and_nothing_else(
 def test_without_a_boot_id_nothing_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(boot_id()) == 36
     _saved(store)
-    monkeypatch.setattr(state, "BOOT_ID_FILE", "/none/boot_id")
+    monkeypatch.setattr(files, "BOOT_ID_FILE", "/none/boot_id")
     for call in (store.load, lambda: store.save(MEMORY)):
         with pytest.raises(MemoryFault, match="/none/boot_id"):
             call()
