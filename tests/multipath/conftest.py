@@ -11,7 +11,7 @@ from ..cluster.conftest import logs_folder, require
 from . import ground as grounds
 from .ground import Ground
 
-pytest.register_assert_rewrite("tests.multipath.ground", "tests.multipath.moment")
+pytest.register_assert_rewrite("tests.multipath.moment")
 
 
 @pytest.fixture(scope="package")

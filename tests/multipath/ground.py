@@ -49,6 +49,7 @@ class Ground:
         self.cluster = cluster
         self.storage = cluster.storage
         self.luns = [u.index for u in cluster.storage.units]
+        self._renamed: set[tuple[str, str]] = set()
 
     def node(self, name: str) -> Node:
         """Return a node by its name."""
@@ -57,8 +58,9 @@ class Ground:
     # -- the agent ------------------------------------------------------------------------
 
     def devices(self, name: str) -> str:
-        """Return what the agent of a node is told of: every path."""
-        return ",".join(path.block for path in self.node(name).paths())
+        """Return what the agent of a node is told of: the maps."""
+        known = multipathd.maps(self.node(name)).values()
+        return ",".join(sorted(each.mapper for each in known))
 
     def begin(self, name: str, action: str, plug: str = "", **options: object) -> Job:
         """Start the agent on a node."""
@@ -128,11 +130,14 @@ class Ground:
         """Log out and in again through a fabric, perhaps under another initiator's name."""
         portal = dict(zip(self.storage.segments, self.storage.portals()))[segment]
         words = {"portal": portal, "target": TARGET, "segment": segment}
+        (self._renamed.add if initiator else self._renamed.discard)((name, segment))
         script = RELOGIN.format(name=initiator or name, **words)
         self.node(name).ok(script, timeout=LOGIN_TIMEOUT_S)
 
     def restore(self) -> None:
         """Put everything right: all paths, maps by the usual configuration, both nodes joined."""
+        for name, segment in sorted(self._renamed):
+            self.relogin(name, segment)
         self.mend()
         for name in NAMES:
             if self.node(name).files[multipathd.CONF] != multipathd.conf():

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..cluster.node import AGENT_TIMEOUT_S
 from ..cluster.storage import Bears
 from .ground import FABRICS, SURVIVOR, VICTIM, Ground
 
@@ -93,7 +94,7 @@ class Campaign:
         began = time.monotonic()
         time.sleep(offset)
         machine.cut(how.segment)
-        first = job.wait()
+        first = job.wait(AGENT_TIMEOUT_S)
         ended = time.monotonic()
         self.check(*first)
         if first.code != 0:

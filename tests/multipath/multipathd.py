@@ -133,7 +133,9 @@ def await_maps(node: Node, timeout: float = MAPS_TIMEOUT_S) -> None:
     def there() -> bool:
         known, states = maps(node), path_states(node)
         return all(
-            sum(states.get(s) == "active" for s in known[w].slaves) >= wanted if w in known else False
+            sum(states.get(s) == "active" for s in known[w].slaves) >= wanted
+            if w in known
+            else False
             for w in (wwid(u.serial) for u in node.storage.units)
         )
 

@@ -77,6 +77,10 @@ def test_a_new_session(ground: Ground) -> None:
     for segment in FABRICS:
         ground.relogin("n1", segment)
         ground.mend()
+        code, output = ground.resource("n1", "monitor")
+        assert code == SUCCESS and output.count("registered on 1 path\n") == len(ground.luns), (
+            output
+        )
         assert ground.resource("n1", "monitor") == (SUCCESS, "")
     ground.end_calmly(writers)
     # The target keeps the registrations of the sessions that are gone.
@@ -91,7 +95,8 @@ def test_a_new_nexus(ground: Ground) -> None:
     ground.mend()
     ground.cluster.wait_for(lambda: all(map(errors, writers)), REPAIRED_S, "errors")
     assert {errno for writer in writers for errno in writer.errnos()} == {"EBADE"}
-    assert ground.resource("n1", "monitor") == (SUCCESS, "")
+    code, output = ground.resource("n1", "monitor")
+    assert code == SUCCESS and output.count("registered on 1 path\n") == len(ground.luns), output
     ground.await_progress(writers)
     assert ground.nexuses() == [Nexuses({"n1": 2, "n1-new": 1, "n2": 2}, WERO)] * len(ground.luns)
     seen = [errors(writer) for writer in writers]
@@ -99,7 +104,6 @@ def test_a_new_nexus(ground: Ground) -> None:
     for writer, count in zip(writers, seen):
         writer.stop()
         assert errors(writer) == count
-    ground.relogin("n1", "san1")
 
 
 @pytest.mark.parametrize("key", [FOREIGN_KEY, "file"])
@@ -134,4 +138,3 @@ def test_our_key_as_that_of_multipathd(ground: Ground, aptpl: bool) -> None:
     assert {ground.storage.bears(lun).keys["n1-new"][0] for lun in ground.luns} == {key}
     kept = "Activated" if aptpl else "Disabled"
     assert ground.pr("res_aptpl_active") == f"APTPL Bit Status: {kept}"
-    ground.relogin("n1", "san1")
