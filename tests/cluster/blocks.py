@@ -90,13 +90,16 @@ class Writer(Tool):
         block: int = BLOCK_BYTES,
         region: int = REGION_BYTES,
         device: str = "",
+        pause_s: float = 0,
     ) -> None:
         """Start writing to the node's own region of a LU; returns once writes are acknowledged.
 
-        By the LU's first path, unless it is told by which `device`.
+        By the LU's first path, unless it is told by which `device`. With a pause
+        each thread rests between its writes, for the sake of others on the machine.
         """
         given: dict[str, Any] = {"base": node.number * region, "length": region, "block": block}
         given = {**given, "threads": threads, "name": node.name, "incarnation": incarnation}
+        given["pause_s"] = pause_s
         super().__init__(node, "write", device or node.dev(lun), given)
         self.lun = lun
         self.await_event("acks")

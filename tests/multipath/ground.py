@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,7 +18,12 @@ from . import multipathd
 NAMES = ("n1", "n2")
 SURVIVOR, VICTIM = NAMES
 FABRICS = ("san0", "san1")
+# Set (to a number of fences in the moment of path loss) by `make paths`, which tries everything.
+ROUNDS_VARIABLE = "PRBARRIER_PATH_ROUNDS"
+WHOLE = ROUNDS_VARIABLE in os.environ
 THREADS = 2
+# So that two cores suffice for all guests.
+PAUSE_S = 0.01
 REGION_BYTES = 1 << 18
 GOES_ON_S = 30.0
 LOGIN_TIMEOUT_S = 60
@@ -156,9 +162,16 @@ class Ground:
 
     def write(self, name: str) -> list[Writer]:
         """Start a writer to each LU of a node, through its map."""
-        node, given = self.node(name), {"threads": THREADS, "region": REGION_BYTES}
+        node = self.node(name)
         return [
-            Writer(node, lun, device=multipathd.map_of(node, lun).mapper, **given)
+            Writer(
+                node,
+                lun,
+                threads=THREADS,
+                region=REGION_BYTES,
+                device=multipathd.map_of(node, lun).mapper,
+                pause_s=PAUSE_S,
+            )
             for lun in self.luns
         ]
 
@@ -172,7 +185,7 @@ class Ground:
         for writer in writers:
             before = writer.acknowledged
             self.cluster.wait_for(
-                lambda w=writer, b=before: all(new > old for new, old in zip(w.acknowledged, b)),
+                lambda w=writer, b=before: _all_grew(b, w.acknowledged),  # type: ignore[misc]
                 GOES_ON_S,
                 f"{writer.node.name} to go on writing",
             )
@@ -183,6 +196,10 @@ class Ground:
         for writer in writers:
             writer.stop()
             assert writer.first_error() is None
+
+
+def _all_grew(before: Sequence[int], now: Sequence[int]) -> bool:
+    return all(new > old for old, new in zip(before, now))
 
 
 def errors(writer: Writer) -> int:

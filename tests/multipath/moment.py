@@ -39,7 +39,8 @@ class Round(NamedTuple):
         """Return its line of the table."""
         who = "everybody" if self.how.who == "storage" else self.how.who
         said = "done" if self.first == 0 else f"failed, then done: {self.last}"
-        return f"{who:>9} off {self.how.segment} after {self.offset:4.2f} s: {self.seconds:5.2f} s, {said}"
+        cut = f"{who:>9} off {self.how.segment} after {self.offset:4.2f} s"
+        return f"{cut}: {self.seconds:5.2f} s, {said}"
 
 
 def offsets(count: int, duration: float) -> Iterator[tuple[How, float]]:
