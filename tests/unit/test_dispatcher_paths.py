@@ -137,8 +137,9 @@ def test_who_shares_the_session_of_a_path_that_hangs_is_not_waited_for(two_paths
     dispatcher.limits.command_seconds = 0.05
     elsewhere = Path("mock:other", Transport(), "o", session="target2")
     assert dispatcher.drive(_ask(READ), [elsewhere, paths[1]])[0].good
-    threading.Timer(0.2, others[0].transport.gate.set).start()  # type: ignore[attr-defined]
-    (outcome,) = dispatcher.drive(_ask(READ), others[:1])
+    only = Path("mock:only", Hanging(), "only", session="target1")
+    threading.Timer(0.2, only.transport.gate.set).start()  # type: ignore[attr-defined]
+    (outcome,) = dispatcher.drive(_ask(READ), [only])
     assert outcome.good
 
 
