@@ -120,6 +120,29 @@ def test_a_plan_can_be_told_not_to_wait_for_the_only_path(two_paths: tuple) -> N
     assert [found[name][0].good for name in ("a", "b")] == [False, True]
 
 
+def test_who_shares_the_session_of_a_path_that_hangs_is_not_waited_for(two_paths: tuple) -> None:
+    """A dead fabric has hundreds of paths; only the first of them costs its time."""
+    dispatcher, paths = two_paths
+    paths[0].session = "target1"
+    others = [Path(f"mock:{number}", Hanging(), f"h{number}", session="target1")
+              for number in range(100)]  # fmt: skip
+    dispatcher.drive(_ask(READ), paths)
+    began = time.monotonic()
+    for path in others:
+        (outcome,) = dispatcher.drive(_ask(READ), [path, paths[1]])
+        assert outcome.verdict == "unknown" and "hangs" in outcome.detail
+        assert path.transport.asked == []  # type: ignore[attr-defined]
+    assert time.monotonic() - began < 2
+    # Another session is, and so is the only path of a LU: no other could do it.
+    dispatcher.limits.command_seconds = 0.05
+    elsewhere = Path("mock:other", Transport(), "o", session="target2")
+    assert dispatcher.drive(_ask(READ), [elsewhere, paths[1]])[0].good
+    only = Path("mock:only", Hanging(), "only", session="target1")
+    threading.Timer(0.2, only.transport.gate.set).start()  # type: ignore[attr-defined]
+    (outcome,) = dispatcher.drive(_ask(READ), [only])
+    assert outcome.good
+
+
 # --- Survey --------------------------------------------------------------------------------------
 
 
