@@ -37,6 +37,8 @@ class Contest:
     def __init__(self, ground: Ground) -> None:
         """Have each agent remember, from an `on` of its own, what it needs to know."""
         self.ground = ground
+        # Not asked for again: nothing is to come between a cut and an agent's start.
+        self._devices = {name: ground.devices(name) for name in NAMES}
         self.keys = {name: dict(keys) for name, keys in KEYS.items()}
         for agent in AGENTS:
             self.bare()
@@ -51,7 +53,7 @@ class Contest:
 
     def command(self, agent: str, action: str, caller: str, plug: str) -> tuple[str, str]:
         """Return an agent's command line and its standard input."""
-        devices = self.ground.devices(caller)
+        devices = self._devices[caller]
         if agent == OURS:
             return agent, f"action={action}\nplug={plug}\ndevices={devices}\nrejoin=allow\n"
         option = "-n" if agent == MPATH else "-k"

@@ -120,7 +120,6 @@ def one(contest: Contest, agent: str, action: str, dead: Dead) -> tuple[Said, tu
     ground = contest.ground
     node = ground.node(SURVIVOR)
     contest.prepare(agent)
-    contest.command(agent, action, SURVIVOR, "n2")
     for segment in dead.segments:
         node.cut(segment)
     if dead.noticed:

@@ -6,11 +6,15 @@ import pytest
 
 from ..agent.resource import DEGRADED, SUCCESS
 from ..cluster.storage import WERO
+from ..docs import pages
 from . import multipathd
 from .ground import FABRICS, NAMES, WHOLE, Ground, Nexuses, errors
 
 FOREIGN_KEY = "0x123abc"
 REPAIRED_S = 20.0
+
+
+PAGE_KEY = "0xa51100010cfa94bf"
 
 
 def start_resources(ground: Ground) -> None:
@@ -29,6 +33,10 @@ def test_join(ground: Ground) -> None:
         assert ground.agent(name, "monitor") == (0, "")
         for plug in NAMES:
             assert ground.agent(name, "status", plug) == (0, "Status: ON\n")
+    said = ground.node("n1").ok(pages.step("paths", "join"))
+    assert said.startswith("Success: Powered ON\n"), said
+    key = ground.storage.bears(0).key("n1")
+    assert said.count(f"Key=0x{key:x}") == len(FABRICS), said
 
 
 @pytest.mark.parametrize("segment", FABRICS[: None if WHOLE else 1])
@@ -78,9 +86,7 @@ def test_a_new_session(ground: Ground) -> None:
         ground.relogin("n1", segment)
         ground.mend()
         code, output = ground.resource("n1", "monitor")
-        assert code == SUCCESS and output.count("registered on 1 path\n") == len(ground.luns), (
-            output
-        )
+        assert code == SUCCESS and output.count("repaired") == len(ground.luns), output
         assert ground.resource("n1", "monitor") == (SUCCESS, "")
     ground.end_calmly(writers)
     # The target keeps the registrations of the sessions that are gone.
@@ -96,7 +102,7 @@ def test_a_new_nexus(ground: Ground) -> None:
     ground.cluster.wait_for(lambda: all(map(errors, writers)), REPAIRED_S, "errors")
     assert {errno for writer in writers for errno in writer.errnos()} == {"EBADE"}
     code, output = ground.resource("n1", "monitor")
-    assert code == SUCCESS and output.count("registered on 1 path\n") == len(ground.luns), output
+    assert code == SUCCESS and output.count("repaired") == len(ground.luns), output
     ground.await_progress(writers)
     assert ground.nexuses() == [Nexuses({"n1": 2, "n1-new": 1, "n2": 2}, WERO)] * len(ground.luns)
     seen = [errors(writer) for writer in writers]
@@ -123,18 +129,21 @@ def test_keys_of_multipathd(ground: Ground, key: str) -> None:
     assert ground.resource("n1", "monitor")[0] == SUCCESS
 
 
-@pytest.mark.parametrize("aptpl", [True, False])
-def test_our_key_as_that_of_multipathd(ground: Ground, aptpl: bool) -> None:
+@pytest.mark.parametrize("how", ["file", *(["", ":aptpl"] if WHOLE else [])])
+def test_our_key_as_that_of_multipathd(ground: Ground, how: str) -> None:
     """It registers a new nexus before it uses it; without ':aptpl' nothing outlives a restart."""
-    key = ground.storage.bears(0).key("n1")
-    given = f"{key:#x}" + (":aptpl" if aptpl else "")
+    node, key = ground.node("n1"), ground.storage.bears(0).key("n1")
     assert ground.pr("res_aptpl_active") == "APTPL Bit Status: Activated"
-    multipathd.restart(ground.node("n1"), reservation_key=given)
+    multipathd.restart(node, reservation_key=how if how == "file" else f"{key:#x}{how}")
+    if how == "file":
+        step = pages.step("paths", "setprkey").replace(PAGE_KEY, f"{key:#x}")
+        for known in multipathd.maps(node).values():
+            assert node.ok(step.replace("mpatha", known.name)) == "ok\nok\n"
     writers = ground.write("n1")
     ground.relogin("n1", "san1", initiator="n1-new")
     ground.mend()
     ground.end_calmly(writers)
     assert ground.nexuses() == [Nexuses({"n1": 2, "n1-new": 1, "n2": 2}, WERO)] * len(ground.luns)
     assert {ground.storage.bears(lun).keys["n1-new"][0] for lun in ground.luns} == {key}
-    kept = "Activated" if aptpl else "Disabled"
+    kept = "Activated" if how else "Disabled"
     assert ground.pr("res_aptpl_active") == f"APTPL Bit Status: {kept}"
