@@ -11,8 +11,8 @@ from ..cluster.storage import Bears
 from .ground import FABRICS, SURVIVOR, VICTIM, Ground
 
 WATCHED_S = 1.0
-# The cut comes at any time from the start of `off` until after its end.
-SPREAD = 1.1
+# The cut comes at any time from the start of `off` until its end would be without it.
+SPREAD = 1.0
 WARM_UPS = 3
 
 
@@ -31,6 +31,7 @@ class Round(NamedTuple):
 
     how: How
     offset: float
+    within: bool  # whether the fence was not over yet when the cut came
     first: int  # the exit code of the first attempt
     seconds: float
     last: str  # what a failed attempt said
@@ -39,14 +40,15 @@ class Round(NamedTuple):
         """Return its line of the table."""
         who = "everybody" if self.how.who == "storage" else self.how.who
         said = "done" if self.first == 0 else f"failed, then done: {self.last}"
+        said += "" if self.within else " (before the cut)"
         cut = f"{who:>9} off {self.how.segment} after {self.offset:4.2f} s"
         return f"{cut}: {self.seconds:5.2f} s, {said}"
 
 
-def offsets(count: int, duration: float) -> Iterator[tuple[How, float]]:
-    """Yield so many ways and instants: the instants grow, the ways take turns."""
+def turns(count: int) -> Iterator[tuple[How, float]]:
+    """Yield so many ways and instants (1 is the end): the instants grow, the ways take turns."""
     for number in range(count):
-        yield HOWS[number % len(HOWS)], SPREAD * duration * number / max(1, count - 1)
+        yield HOWS[number % len(HOWS)], SPREAD * number / max(1, count - 1)
 
 
 class Campaign:
@@ -56,7 +58,7 @@ class Campaign:
         """Start the writers, and have the survivor watch what the victim writes."""
         self.ground = ground
         self.rounds: list[Round] = []
-        self.duration = 0.0
+        self.durations: list[float] = []
         self.writers = {name: ground.write(name) for name in (SURVIVOR, VICTIM)}
         self.watches = ground.watch(SURVIVOR, self.writers[VICTIM])
 
@@ -69,7 +71,12 @@ class Campaign:
             took.append(time.monotonic() - began)
             assert said.code == 0, said
             self.ground.join(VICTIM)
-        self.duration = sorted(took)[len(took) // 2]
+        self.durations = took
+
+    @property
+    def duration(self) -> float:
+        """How many seconds `off` takes at present, when nothing goes wrong for the survivor."""
+        return sorted(self.durations[-WARM_UPS:])[WARM_UPS // 2]
 
     def bears(self) -> list[Bears]:
         """Return what the LUs bear."""
@@ -86,15 +93,17 @@ class Campaign:
         else:
             assert code == 1 and "Success" not in output, (code, output)
 
-    def fight(self, how: How, offset: float) -> Round:
+    def fight(self, how: How, instant: float) -> Round:
         """Begin a fence, cut, see what comes of it, put everything right."""
         ground = self.ground
+        offset = instant * self.duration
         machine = ground.storage if how.who == "storage" else ground.node(how.who)
         self._await_victim_writing()
         job = ground.begin(SURVIVOR, "off", VICTIM)
         began = time.monotonic()
         time.sleep(offset)
         machine.cut(how.segment)
+        within = job.running
         first = job.wait(AGENT_TIMEOUT_S)
         ended = time.monotonic()
         self.check(*first)
@@ -113,7 +122,9 @@ class Campaign:
         ground.join(VICTIM)
         assert ground.joined(), self.bears()
         said = first.output.strip().splitlines()[-1] if first.code else ""
-        self.rounds.append(Round(how, offset, first.code, ended - began, said))
+        if how.who == VICTIM:  # which the survivor does not notice
+            self.durations.append(ended - began)
+        self.rounds.append(Round(how, offset, within, first.code, ended - began, said))
         return self.rounds[-1]
 
     def _await_victim_writing(self) -> None:
@@ -129,8 +140,9 @@ class Campaign:
         took = sorted(one.seconds for one in self.rounds)
         done = sum(one.first == 0 for one in self.rounds)
         return (
-            f"{len(took)} fences, {done} done at the first attempt, {len(took) - done} at the"
-            f" second; seconds without a cut {self.duration:.2f}, with one: median"
+            f"{len(took)} fences, {sum(one.within for one in self.rounds)} of them cut before"
+            f" their end; {done} done at the first attempt, {len(took) - done} at the second;"
+            f" seconds without a cut {self.duration:.2f}, with one: median"
             f" {took[len(took) // 2]:.2f}, longest {took[-1]:.2f}"
         )
 
