@@ -121,9 +121,11 @@ class Dispatcher:
             self._probe, [(name, local_name, models) for name in names], MAX_PROBES_AT_ONCE
         )
         found, lost = [], []
+        lacking = any(isinstance(result, BarrierError) for result in results)
+        memory = remembered() if lacking else {}
         for name, result in zip(names, results):
             if isinstance(result, BarrierError):
-                lost.append(Lost(name, _identity_of(name, remembered()), result))
+                lost.append(Lost(name, _identity_of(name, memory), result))
             else:
                 found.append(result)
                 self.led[name] = result[0]

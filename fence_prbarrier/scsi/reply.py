@@ -108,7 +108,7 @@ def _body(name: str, data: bytes, allocation_length: int) -> tuple[int, bytes]:
         raise ProtocolError(f"{name}: the reply is cut off: {len(data)} of {needed} bytes came")
     # Some transports hand over the whole buffer without a residual: what lies
     # beyond the declared length must then be the zeros that the buffer began with.
-    if any(data[needed:]):
+    if data[needed:] != bytes(len(data) - needed):
         raise ProtocolError(f"{name}: {len(data)} bytes came where {needed} were declared")
     return generation, data[HEADER_BYTES:needed]
 
