@@ -7,6 +7,8 @@ is read again.  An empty list is only ever the answer of a device that said so.
 
 from __future__ import annotations
 
+from sys import intern
+
 from ..errors import ProtocolError, Truncated
 from ..key import Key
 from . import spc
@@ -221,6 +223,7 @@ def _descriptor(name: str, body: bytes, offset: int) -> tuple[Registration, int]
         _reservation(name, key, fixed[13]) if holder else None,
         all_target_ports,
         None if all_target_ports else int.from_bytes(fixed[18:20], "big"),
-        describe_transport_id(transport_id),
+        # One text for all LUs and paths: a node's name stands in every list.
+        intern(describe_transport_id(transport_id)),
     )
     return registration, end

@@ -197,9 +197,13 @@ def test_one_initiator_port_is_covered_once(flags: str, refused: bool) -> None:
     """ALL_TG_PT covers every I_T nexus of its port; one of the port's nexuses only itself."""
     lines = dump(unit_with(A, kind=WERO)).decode().split("\n")[:-2]
     other = f"nexus {A.initiator} {A.isid} {A.port + 1} -"
-    lines[11:] = [lines[11], other, *(f"registration {n} {9:016x} {f}" for n, f in enumerate(flags))]
+    lines[11:] = [
+        lines[11],
+        other,
+        *(f"registration {n} {9:016x} {f}" for n, f in enumerate(flags)),
+    ]
     if refused:
-        with pytest.raises(SimulatorError, match="line 15: .* is registered twice"):
+        with pytest.raises(SimulatorError, match=r"line 15: .* is registered twice"):
             load(_sealed(lines))
     else:
         assert len(load(_sealed(lines)).reservations.registrations) == 2
