@@ -4,7 +4,8 @@
 `on` of the last node, `status` of another one and `off` of that, by the agent as it is
 installed: SCSI commands, processes, memory and time, for growing numbers of LUs, for
 fewer paths and for fewer nodes.  A simulated LU is a file that each command reads and
-parses, so most of the time is the simulator's; how much is in the table.
+parses: the last columns tell how much CPU a command costs the agent itself, and which
+share of all CPU is the simulator's.
 
 It prints a table and the goals; it fails only where an action does. Needs strace.
 """
@@ -55,6 +56,11 @@ class Cost(NamedTuple):
         """Milliseconds of the whole action for each of its commands."""
         return 1000 * self.seconds / self.commands
 
+    @property
+    def own_ms_each(self) -> float:
+        """Milliseconds of CPU for each command, without the simulator's."""
+        return 1000 * (self.share.cpu_seconds - self.share.simulator_seconds) / self.commands
+
 
 def steps(size: Size) -> list[tuple[str, str]]:
     """The actions of one round, in order, and whom they are about."""
@@ -104,10 +110,8 @@ def rows(size: Size, found: dict[str, Cost]) -> list[list[str]]:
             *(str(cost.commands), f"{cost.commands / size.units:.0f}"),
             *(str(cost.share.most_probes), str(cost.share.most_commands)),
             *(str(cost.processes), f"{cost.peak_mib:.1f}", f"{cost.seconds:.2f}"),
-            *(
-                f"{cost.ms_each:.2f}",
-                f"{cost.share.simulator_seconds / cost.share.cpu_seconds:.0%}",
-            ),
+            *(f"{cost.ms_each:.2f}", f"{cost.own_ms_each:.2f}"),
+            f"{cost.share.simulator_seconds / cost.share.cpu_seconds:.0%}",
         ]
         for action, cost in found.items()
     ]
@@ -122,12 +126,14 @@ def goals(measured: dict[Size, dict[str, Cost]]) -> list[Goal]:
     bounds = []
     for action, cost in measured[many].items():
         base = measured[few][action]
-        ratio = (cost.commands / many.units) / (base.commands / few.units)
+        a_unit = (cost.commands / many.units) / (base.commands / few.units)
         name = f"{action}, {many.units} LUs / {few.units}"
-        bounds.append(Goal(f"commands a LU of {name}", ratio, at_most=1))
-        bounds.append(
-            Goal(f"ms a command of {name}", cost.ms_each / base.ms_each, at_most=MAX_TIME_RATIO)
-        )
+        bounds.append(Goal(f"commands a LU of {name}", a_unit, at_most=1))
+        for what, ratio in (
+            ("ms", cost.ms_each / base.ms_each),
+            ("own CPU ms", cost.own_ms_each / base.own_ms_each),
+        ):
+            bounds.append(Goal(f"{what} a command of {name}", ratio, at_most=MAX_TIME_RATIO))
     most = [
         ("processes", max(cost.processes for cost in every), MAX_PROCESSES),
         ("peak MiB", max(cost.peak_mib for cost in every), MAX_MIB),
@@ -155,7 +161,7 @@ def main() -> int:
     print(f"simulated LUs, medians of {repetitions} runs, {sys.version.split()[0]}:")
     columns = "action|LUs|paths|nodes|commands|a LU|probes|in flight|processes|peak MiB|s|ms each"
     lines = [line for size, found in measured.items() for line in rows(size, found)]
-    show([*columns.split("|"), "simulator"], lines)
+    show([*columns.split("|"), "own CPU ms", "simulator"], lines)
     show_goals(goals(measured))
     return 0
 
