@@ -8,24 +8,26 @@ would take foreign keys too, and one that has come since the LU was shown.
 A node that is registered in this boot removes another one's keys with its own
 key, as in an eviction.  Otherwise a temporary key does the work: REGISTER,
 PREEMPT AND ABORT of what was shown, RELEASE if it holds, and REGISTER with zero.
-Each command follows from what was read last, so a run that was cut short is
-finished by the next one, to which the temporary key is one more key of the cluster.
+It bears the number of the node whose keys go, so that of a run that was cut
+short it is one more key that the next run removes.  Each command follows from
+what was read last.
 
 Commands in flight are not drained: whoever clears a LU has stopped its users.
 A REGISTER that hangs on a dead path may land later, as in a join; ``status`` of
-this node then tells of the temporary key, which bears its number.
+the node whose number it bears is then ON, and clear can be run again.
 """
 
 from __future__ import annotations
 
-from ..errors import BarrierBroken, BarrierError, NotMember, Rejoined
+from ..errors import BarrierBroken, BarrierError, NotMember
 from ..key import Key
 from ..scsi import outcome as verdicts
 from ..scsi.command import preempt_and_abort, register, release
 from . import rules
 from .everywhere import Each
-from .exchange import Route, failure, send
+from .exchange import Route, Unsupported, failure, send
 from .inspect import capabilities, look, look_by_every_path
+from .order import Order, check, refuse_newcomers, require_cleared, same
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,69 +40,6 @@ if TYPE_CHECKING:
 MAX_ROUNDS = 8
 
 LOOK_AGAIN = (verdicts.CONFLICT, verdicts.PREEMPTED, verdicts.UNKNOWN)
-
-
-class Order:
-    """What to clear from one LU.
-
-    ``number`` is a node, None for all of the cluster; ``own`` this boot's key,
-    if it has one; ``temporary`` a key of this node that was never used;
-    ``shown`` the snapshot that the person saw.
-    """
-
-    __slots__ = ("number", "own", "temporary", "shown")
-
-    def __init__(
-        self, number: int | None, own: Key | None, temporary: Key, shown: Snapshot
-    ) -> None:
-        self.number = number
-        self.own = own
-        self.temporary = temporary
-        self.shown = shown
-
-    @property
-    def tag(self) -> int:
-        """The cluster's."""
-        return self.temporary.tag
-
-    @property
-    def as_member(self) -> bool:
-        """Whether this boot's own key does the work, and stays."""
-        own = self.own
-        others = own is not None and self.number not in (None, own.node)
-        return own is not None and others and self.shown.count(own) > 0
-
-    def named(self, snapshot: Snapshot) -> list[Key]:
-        """The keys that a LU shows and the order is about, but for the temporary one."""
-        keys = snapshot.keys() - {self.temporary}
-        return sorted(
-            key for key in keys if key.tag == self.tag and self.number in (None, key.node)
-        )
-
-    def kept(self, snapshot: Snapshot) -> list[Key]:
-        """The cluster's other keys."""
-        named = {*self.named(snapshot), self.temporary}
-        return sorted(key for key in snapshot.keys() - named if key.tag == self.tag)
-
-    def foreign(self, snapshot: Snapshot) -> list[Key]:
-        """Everybody else's keys, which stay."""
-        keys = snapshot.keys()
-        return sorted(key for key in keys if key.tag != self.tag)
-
-
-def check(order: Order, snapshot: Snapshot) -> None:
-    """Whether the order may be carried out on a LU that shows this, or a BarrierError."""
-    rules.refuse_foreign_property(snapshot, order.tag)
-    held = snapshot.reservation
-    kept = order.kept(snapshot)
-    if order.as_member or held is None or not kept:
-        return
-    if held.key in order.named(snapshot):
-        raise BarrierBroken(
-            f"{held.key}, which is to be removed, holds the reservation, and without it the"
-            f" barrier falls for {', '.join(map(str, kept))}: run clear on another node that has"
-            " joined this LU, so that the reservation passes to that node"
-        )
 
 
 def clear_everywhere(units: list[Unit], orders: dict[str, Order]) -> Plan[dict[str, list[Key]]]:
@@ -139,24 +78,8 @@ def clear(order: Order, route: Route) -> Procedure[list[Key]]:
         yield from _as_member(order, route)
     else:
         yield from _with_temporary_key(order, route)
-    _require_cleared(order, (yield from look_by_every_path(route.paths)))
+    require_cleared(order, (yield from look_by_every_path(route.paths)))
     return removed
-
-
-def same(one: Snapshot, other: Snapshot) -> bool:
-    """The same registrations and reservation; renewing a registration changes nothing."""
-    return one.reservation == other.reservation and sorted(
-        (each.key, each.initiator, each.port or 0) for each in one.registrations
-    ) == sorted((each.key, each.initiator, each.port or 0) for each in other.registrations)
-
-
-def _refuse_newcomers(order: Order, snapshot: Snapshot) -> None:
-    known = order.shown.keys()
-    fresh = [key for key in order.named(snapshot) if key not in known]
-    if fresh:
-        raise Rejoined(
-            f"{', '.join(map(str, fresh))} came meanwhile and was not shown, so it stays"
-        )
 
 
 def _as_member(order: Order, route: Route) -> Procedure[None]:
@@ -169,7 +92,7 @@ def _as_member(order: Order, route: Route) -> Procedure[None]:
         snapshot = yield from look(route, order.shown.full)
         rules.refuse_foreign_property(snapshot, order.tag)
         rules.require_member(snapshot, own)
-        _refuse_newcomers(order, snapshot)
+        refuse_newcomers(order, snapshot)
         named = order.named(snapshot)
         if not named:
             return
@@ -188,14 +111,16 @@ def _with_temporary_key(order: Order, route: Route) -> Procedure[None]:
         yield from _remove(order, route, path, persist)
     except BarrierError as error:
         yield from _take_back(order, route, path, replaced, persist)
+        if isinstance(error, Unsupported):
+            raise
         raise BarrierBroken(f"{error.what}; keys may be gone already: run clear again") from None
 
 
 def _probe(order: Order, route: Route) -> Procedure[None]:
-    """Whether the target knows PREEMPT AND ABORT, before anything is changed.
+    """Ask in vain: does the target know PREEMPT AND ABORT, before anything is changed?
 
-    The temporary key is not registered yet, so a target that does answers
-    RESERVATION CONFLICT (SPC-4 5.13.11.2.4).
+    The temporary key is not registered yet, so the answer is RESERVATION
+    CONFLICT (SPC-4 5.13.11.2.4).  Some conflict before they look any further.
     """
     command = preempt_and_abort(order.temporary, order.named(order.shown)[0])
     outcome = yield from _insist(route.current, command)
@@ -205,10 +130,7 @@ def _probe(order: Order, route: Route) -> Procedure[None]:
             " says of it cannot be relied on; look at its keys with sg_persist"
         )
     if outcome.verdict == verdicts.UNSUPPORTED:
-        raise BarrierBroken(
-            f"the target does not know PREEMPT AND ABORT ({outcome.detail}), so this agent cannot"
-            " remove keys from it: nothing removed; use sg_persist"
-        )
+        raise _unsupported(command, outcome)
 
 
 def _enter(order: Order, route: Route, persist: bool) -> Procedure[tuple[int, int]]:
@@ -219,8 +141,9 @@ def _enter(order: Order, route: Route, persist: bool) -> Procedure[tuple[int, in
     """
     temporary = order.temporary
     named = order.named(order.shown)
-    # Most likely first: this node's own keys, the newest first; or none.
-    likely = [key for key in reversed(named) if key.node == temporary.node]
+    # Most likely first: where all goes, this node's own keys, the newest before the others.
+    own = [key for key in reversed(named) if key.node == temporary.node]
+    likely = own if order.number is None else []
     candidates = [*likely, 0, *(key for key in named if key not in likely)]
     trouble = ""
     for path in range(route.paths):
@@ -238,8 +161,8 @@ def _enter(order: Order, route: Route, persist: bool) -> Procedure[tuple[int, in
                 return path, key
             break
     raise BarrierBroken(
-        f"no path took a key to work with (the last met: {trouble}): nothing removed; where each"
-        " of this node's paths bears a key that is to stay, run clear on another node"
+        f"no path took a key to work with (the last met: {trouble}): nothing removed; where this"
+        " node's paths bear a key that is to stay, run clear on another node"
     )
 
 
@@ -248,7 +171,7 @@ def _remove(order: Order, route: Route, path: int, persist: bool) -> Procedure[N
     trouble = ""
     for _ in range(MAX_ROUNDS):
         snapshot = yield from look(route, order.shown.full)
-        _refuse_newcomers(order, snapshot)
+        refuse_newcomers(order, snapshot)
         commands = _next(order, snapshot, persist)
         if not commands:
             return
@@ -284,9 +207,18 @@ def _send_each(path: int, commands: list[Command]) -> Procedure[str]:
         said = f"{command.name}: {outcome.detail}"
         if outcome.verdict in LOOK_AGAIN:
             return said
+        if outcome.verdict == verdicts.UNSUPPORTED:
+            raise _unsupported(command, outcome)
         if not outcome.good:
             raise failure(command, outcome)
     return said
+
+
+def _unsupported(command: Command, outcome: Outcome) -> Unsupported:
+    return Unsupported(
+        f"the target does not know {command.name} ({outcome.detail}), so this agent cannot remove"
+        " keys from it: nothing removed; use sg_persist"
+    )
 
 
 def _insist(path: int, command: Command) -> Procedure[Outcome]:
@@ -312,27 +244,6 @@ def _take_back(
         return  # the first error is the one to tell
     if held is None or held.key != temporary or replaced:
         yield from send(path, register(temporary, replaced, persist))
-
-
-def _require_cleared(order: Order, snapshot: Snapshot) -> None:
-    """Rule 1: what success looks like, read back."""
-    left = order.named(snapshot) + [order.temporary] * bool(snapshot.count(order.temporary))
-    if left:
-        raise BarrierBroken(f"{', '.join(map(str, left))} is registered again: run clear again")
-    held, before = snapshot.reservation, order.shown.reservation
-    if order.kept(order.shown):
-        if before is not None:
-            rules.require_barrier(snapshot, order.tag)
-    elif held is not None and held.key is not None and held.key.tag == order.tag:
-        raise BarrierBroken(f"{held.key} holds a reservation again: run clear again")
-    gone = [key for key in order.foreign(order.shown) if not snapshot.count(key)]
-    if order.as_member and order.own is not None:
-        rules.require_member(snapshot, order.own)
-    if gone:
-        raise BarrierBroken(
-            f"foreign {', '.join(map(str, gone))} is gone too; clear does not remove it, so"
-            " somebody else is at work on this LU"
-        )
 
 
 def _not_settled(trouble: str) -> BarrierBroken:
