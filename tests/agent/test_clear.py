@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from fence_prbarrier.key import Key, tag_of_cluster
 
-from .resource import EVICTED, GENERIC, Resource, assert_fails
 from .stage import CLUSTER, NODES, Result, Stage, assert_refused, finish, run_raw, start
-from .test_watchdog import FINE, _check
 
 TAG = tag_of_cluster(CLUSTER)
 STRANGER = Key.build(0x7E57, 1, 77)
@@ -272,54 +269,6 @@ def _in_process(stage: Stage, work: object) -> object:
     cluster = build_cluster(CLUSTER, "", NODES)
     task = Task("clear", options, cluster, "n1", "", time.monotonic() + 30)
     return work(task, Silent())  # type: ignore[operator]
-
-
-def test_a_command_that_fails_in_the_middle_and_the_next_run(joined: Stage) -> None:
-    """It tells what is cleared and what was not begun; run again it finishes."""
-    joined.fault("sense:3/11/00 op=5f/05 skip=1", 0)
-    result = joined.do("n1", "clear", **ALL)
-    assert result.code == 1 and "Success" not in result.out
-    assert "run clear again; not begun: naa." in result.err and result.err.count("\n") == 1
-    assert joined.keys("n3", 1)
-    cleared(joined.do("n1", "clear", **ALL))
-    assert all(picture[-2:] == ["nobody registered", "not reserved"] for picture in shape(joined))
-
-
-@pytest.mark.parametrize("profile, code", [("lio", 0), ("tgt", 1), ("liar", 1)])
-def test_targets(tmp_path: Path, profile: str, code: int) -> None:
-    """tgt has no PREEMPT AND ABORT, istgt says GOOD and does nothing: said, and nothing else."""
-    stage = Stage(tmp_path, lus=1, profile=profile).join_all()
-    keys = [stage.keys(node) for node in ("n1", "n2", "n3")]
-    for plug in ("n2", ""):
-        result = stage.do("n3", "clear", plug, **ALL)
-        assert (result.code, "Success: Cleared" in result.out) == (code, not code), result
-        if code:
-            words = {"tgt": "does not know PREEMPT AND ABORT", "liar": "did not become clear"}
-            assert words[profile] in result.err and result.err.count("\n") == 1
-            assert [stage.keys(node) for node in ("n1", "n2", "n3")] == keys
-            assert any(line.startswith("reserved type 5 ") for line in stage.pictures()[0])
-    assert code or stage.pictures()[0][1:] == ["nobody registered", "not reserved"]
-
-
-def test_a_cleared_lu_is_no_eviction(joined: Stage) -> None:
-    """Watchdog and resource agent tell the two apart; this boot's memory is left alone."""
-    clone = Resource(joined, "n2").started()
-    before = joined.memories()
-    cleared(joined.do("n1", "clear", **ALL))
-    assert joined.memories() == before
-    for node in ("n1", "n2"):
-        told = _check(joined.state(node))
-        assert told.code == FINE and "was cleared or has lost its state" in told.out
-    told = clone.do("monitor")
-    assert_fails(told, GENERIC, "lost every registration")
-    assert told.code != EVICTED
-    assert joined.do("n1", "on", "n1") == (0, "Success: Powered ON\n", "")
-
-
-def test_one_node_cleared_is_an_eviction(joined: Stage) -> None:
-    """The barrier stands without its key, so its watchdog has it rebooted."""
-    cleared(joined.do("n1", "clear", "n2", **ALL))
-    assert "has been evicted" in _check(joined.state("n2")).out
 
 
 def test_confirm_and_force_are_nothing_to_other_actions(joined: Stage) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 import pytest
 
 from fence_prbarrier.errors import BarrierBroken, BarrierError, ForeignProperty
@@ -147,3 +149,47 @@ def test_the_first_failure_tells_what_was_done_and_what_not() -> None:
         world.finish(clearing(world, 1), strike)
     assert ours(world, FIRST) == [] and len(ours(world, SECOND)) == 4
     assert len(ours(world, "naa.60002")) == 3
+
+
+class AtTheEnd:
+    """Does something before the read-back, the look after the last change was seen to be done."""
+
+    def __init__(self, looks: int, act: Callable[[], object]) -> None:
+        self.looks, self.act = looks, act
+
+    def __call__(self, name: str, command: str) -> None:
+        self.looks -= command == "READ FULL STATUS"
+        if self.looks == 0:
+            self.looks = -1
+            self.act()
+
+
+# Looks: as shown; then before and after each change; and the read-back.
+RUNS = [(3, 2, 4), (OUTSIDER, 2, 5), (OUTSIDER, None, 6)]
+
+
+@pytest.mark.parametrize(
+    "by, number, looks, what",
+    [(*run, what) for run in RUNS for what in ("back", "stranger")]
+    + [(*run, "barrier") for run in RUNS[:2]],
+)
+def test_what_the_read_back_shows(by: int, number: int | None, looks: int, what: str) -> None:
+    """Rule 1: a key that is back, a foreign one that is gone, a barrier that is down."""
+    world = stage("spec")
+
+    def back() -> None:
+        world.send(77, FIRST, build.register_and_ignore(world.key(2), True))
+
+    def stranger() -> None:
+        for _ in range(3):
+            world.send(60, FIRST, build.register(STRANGER, 0))
+
+    def barrier() -> None:
+        world.send(1, FIRST, build.release(world.key(1)))
+
+    acts = {"back": back, "stranger": stranger, "barrier": barrier}
+    texts = {"back": "is registered again", "stranger": "is gone too", "barrier": "reserv"}
+    end = AtTheEnd(looks, acts[what])
+    with pytest.raises(BarrierBroken, match=texts[what]):
+        world.finish(clearing(world, by, number), end)
+    assert end.looks < 0
