@@ -9,8 +9,8 @@ import pytest
 from fence_prbarrier.key import Key
 
 from .resource import EVICTED, GENERIC, Resource, assert_fails, clear_faults
-from .stage import NODES, Stage
-from .test_clear import ALL, cleared, shape
+from .stage import NODES, Stage, assert_refused
+from .test_clear import ALL, cleared, foreign, shape
 from .test_watchdog import FINE, _check
 
 
@@ -69,6 +69,18 @@ def test_a_cleared_lu_is_no_eviction(joined: Stage) -> None:
     assert_fails(told, GENERIC, "lost every registration")
     assert told.code != EVICTED
     assert joined.do("n1", "on", "n1") == (0, "Success: Powered ON\n", "")
+
+
+def test_a_cleared_lu_that_bears_foreign_keys(joined: Stage) -> None:
+    """It is not bare: no eviction to the watchdog, and one to the clone and to on (rule 4)."""
+    clone = Resource(joined, "n2").started()
+    foreign(joined)
+    cleared(joined.do("n1", "clear", **ALL))
+    assert _check(joined.state("n2")).code == FINE
+    assert_fails(clone.do("monitor"), EVICTED, "evicted")
+    assert_refused(joined.do("n2", "on", "n2"), "rejoin=allow")
+    result = joined.do("n2", "on", "n2", rejoin="allow")
+    assert (result.code, result.out) == (0, "Success: Powered ON\n")
 
 
 def test_one_node_cleared_is_an_eviction(joined: Stage) -> None:
