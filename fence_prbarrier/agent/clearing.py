@@ -19,9 +19,9 @@ from .task import carry_out, discover
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..barrier.everywhere import Unit
     from ..barrier.inspect import Snapshot
     from ..barrier.memory import Memory
+    from ..barrier.unit import Unit
     from ..cluster import Cluster
     from ..dispatcher import Dispatcher
     from ..supervisor import Pipe

@@ -25,7 +25,7 @@ from ..scsi import outcome as verdicts
 from ..scsi.command import preempt_and_abort, register, release
 from . import rules
 from .everywhere import Each
-from .exchange import Route, Unsupported, failure, send
+from .exchange import Unsupported, failure, send
 from .inspect import capabilities, look, look_by_every_path
 from .order import Order, check, refuse_newcomers, require_cleared, same
 
@@ -33,9 +33,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..scsi.command import Command
     from ..scsi.outcome import Outcome
-    from .everywhere import Plan, Unit
-    from .exchange import Procedure
+    from .everywhere import Plan
+    from .exchange import Procedure, Route
     from .inspect import Snapshot
+    from .unit import Unit
 
 MAX_ROUNDS = 8
 
@@ -50,7 +51,7 @@ def clear_everywhere(units: list[Unit], orders: dict[str, Order]) -> Plan[dict[s
     done: dict[str, list[Key]] = {}
     for position, unit in enumerate(units):
         order = orders[unit.name]
-        results = yield Each({unit.name: clear(order, Route(unit.paths))})
+        results = yield Each({unit.name: clear(order, unit.route())})
         result = results[unit.name]
         if isinstance(result, BarrierError):
             text = result.what
@@ -78,7 +79,7 @@ def clear(order: Order, route: Route) -> Procedure[list[Key]]:
         yield from _as_member(order, route)
     else:
         yield from _with_temporary_key(order, route)
-    require_cleared(order, (yield from look_by_every_path(route.paths)))
+    require_cleared(order, (yield from look_by_every_path(len(route.names))))
     return removed
 
 
@@ -146,7 +147,7 @@ def _enter(order: Order, route: Route, persist: bool) -> Procedure[tuple[int, in
     likely = own if order.number is None else []
     candidates = [*likely, 0, *(key for key in named if key not in likely)]
     trouble = ""
-    for path in range(route.paths):
+    for path in route.paths:
         for key in candidates:
             command = register(key, temporary, persist)
             outcome = yield from _insist(path, command)

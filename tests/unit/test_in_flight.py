@@ -12,9 +12,8 @@ import pytest
 
 from fence_prbarrier import dispatcher as module
 from fence_prbarrier.barrier.everywhere import Each, inspect_everywhere
-from fence_prbarrier.barrier.exchange import Route
 from fence_prbarrier.barrier.inspect import look
-from fence_prbarrier.devices import Path
+from fence_prbarrier.devices import Path, Place
 from fence_prbarrier.dispatcher import MAX_PROBES_AT_ONCE, MAX_UNITS_AT_ONCE, Dispatcher, Limits
 from fence_prbarrier.scsi import spc
 from fence_prbarrier.scsi.outcome import Completion
@@ -86,13 +85,14 @@ class World:
             f"/dev/{path}-{unit}": Counted(unit) for path in range(PATHS) for unit in range(UNITS)
         }
         self.opening = Meter(1)
-        monkeypatch.setattr(module, "open_path", self.open)
+        monkeypatch.setattr(module, "places_of", lambda name: [Place(name, name)])
+        monkeypatch.setattr(module, "open_place", self.open)
         self.dispatcher = Dispatcher(Limits(time.monotonic() + 600, 60.0), lambda *words: None)
 
-    def open(self, name: str, local_name: str) -> Path:
-        transport = self.transports[name]
+    def open(self, place: Place, local_name: str) -> Path:
+        transport = self.transports[place.name]
         with self.opening.one(transport.unit):
-            return Path(name, transport, name)  # type: ignore[arg-type]
+            return Path(place.name, transport, place.name)  # type: ignore[arg-type]
 
     def meter(self, limit: int) -> Meter:
         """A new one, on every path and on opening."""
@@ -128,7 +128,7 @@ def test_so_many_commands_are_in_flight_at_a_time_and_one_a_lu(
     meter = world.meter(MAX_UNITS_AT_ONCE)
 
     def plan():
-        return (yield Each({unit.name: look(Route(unit.paths)) for unit in units}))
+        return (yield Each({unit.name: look(unit.route()) for unit in units}))
 
     found = world.dispatcher.run(inspect_everywhere(units) if every_path else plan())
     assert len(found) == UNITS and all(snapshot.bare for snapshot in found.values())
