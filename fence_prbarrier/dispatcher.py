@@ -10,11 +10,11 @@ from __future__ import annotations
 import time
 from _thread import allocate_lock
 
-from .barrier.everywhere import Each, Remember, Unit
+from .barrier.everywhere import Each, Remember
 from .barrier.exchange import Route
 from .barrier.inspect import identify, make_and_model
-from .devices import Lost, group, last_identity, open_path
-from .errors import BarrierError, DeviceError, OutOfTime, raise_all
+from .devices import Lost, group, last_identity, open_place, places_of
+from .errors import BarrierError, DeviceError, OutOfTime, WrongUnit, raise_all
 from .scsi.command import Command, LogicalUnitReset, Pause
 from .scsi.outcome import GOOD, Completion, Outcome, classify
 from .threads import NoAnswer, in_parallel, in_time
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from .barrier.everywhere import Plan
     from .barrier.exchange import Action, Procedure
-    from .devices import Path
+    from .barrier.unit import Unit
+    from .devices import Path, Place
     from .state import Store
 
     T = TypeVar("T")
@@ -91,6 +92,7 @@ class Dispatcher:
         self.paths: dict[str, list[Path]] = {}
         self.led: dict[str, str] = {}  # which LU each name that could be asked led to
         self.commands = 0
+        self._hung_sessions: set[str] = set()
         # A thread is still in the kernel with a command that changes something.
         self.in_doubt = False
         self._counting = allocate_lock()
@@ -117,42 +119,57 @@ class Dispatcher:
         is asked only for those that cannot tell now.  The errors are those of
         names that leave their LU, or nobody knows which, without a path.
         """
-        results = in_parallel(
-            self._probe, [(name, local_name, models) for name in names], MAX_PROBES_AT_ONCE
-        )
+        places: list[Place] = []
         found, lost = [], []
-        for name, result in zip(names, results):
+        wrong: list[BarrierError] = []
+        for name in names:
+            try:
+                places += places_of(name)
+            except DeviceError as error:
+                lost.append(Lost(name, remembered().get(name, ""), error))
+        results = in_parallel(
+            self._probe, [(place, local_name, models) for place in places], MAX_PROBES_AT_ONCE
+        )
+        for place, result in zip(places, results):
+            if isinstance(result, WrongUnit):
+                wrong.append(result)
+                continue
             if isinstance(result, BarrierError):
-                lost.append(Lost(name, _identity_of(name, remembered()), result))
+                lost.append(Lost(place.listed, _identity_of(place, remembered()), result))
+                continue
+            identity, path = result
+            if self.led.setdefault(place.listed, identity) != identity:
+                path.close()
+                wrong.append(_two_units(place.listed, self.led[place.listed], path, identity))
             else:
                 found.append(result)
-                self.led[name] = result[0]
         units = []
         for unit, paths in group(found, lost):
             self.paths[unit.name] = paths
             units.append(unit)
-        return units, [each.error for each in lost if each.identity not in self.paths]
+        return units, wrong + [each.error for each in lost if each.identity not in self.paths]
 
-    def _probe(self, name: str, local_name: str, models: bool) -> tuple[str, Path]:
-        self.report(BEGIN, f"open {name}")
+    def _probe(self, place: Place, local_name: str, models: bool) -> tuple[str, Path]:
+        self.report(BEGIN, f"open {place.name}")
         try:
-            path = self._open(name, local_name)
+            path = self._open(place, local_name)
         finally:
-            self.report(END, f"open {name}")
+            self.report(END, f"open {place.name}")
         try:
             # One path of possibly several: it must not hold up the others.
-            identity = self.drive(identify(Route(1)), [path], alone=False)
+            identity, path.port = self.drive(identify(Route(1)), [path], alone=False)
+            _same_as_kernels(place, identity)
             if models and not path.vendor:
                 model = self.drive(make_and_model(Route(1)), [path], alone=False)
                 path.vendor, path.product = model.vendor, model.product
         except BarrierError as error:
             path.close()
-            error.where = f"device {name}"
+            error.where = f"device {place.name}"
             raise
         return identity, path
 
-    def _open(self, name: str, local_name: str) -> Path:
-        """open_path(), not waited for longer than a command is.
+    def _open(self, place: Place, local_name: str) -> Path:
+        """open_place(), not waited for longer than a command is.
 
         Opening a block node waits in the kernel while its host is in error
         recovery, whatever the flags (drivers/scsi/sd.c, sd_open).
@@ -160,13 +177,24 @@ class Dispatcher:
         left = self.limits.left()
         seconds = min(self.limits.command_seconds + KERNEL_GRACE_SECONDS, left)
         try:
-            return in_time(lambda: open_path(name, local_name), seconds, lambda: False)
+            if place.session in self._hung_sessions:
+                raise NoAnswer
+            return in_time(lambda: open_place(place, local_name), seconds, lambda: False)
         except NoAnswer:
+            self._is_hung(place.session)
             if seconds >= left:
-                raise OutOfTime(f"timed out: no answer yet from: open {name}") from None
+                raise OutOfTime(f"timed out: no answer yet from: open {place.name}") from None
             error = DeviceError("cannot be opened: no answer, the path hangs; bring the path back")
-            error.where = f"device {name}"
+            error.where = f"device {place.name}"
             raise error from None
+
+    def _is_hung(self, session: str) -> None:
+        """Whoever shares the I_T nexus with a path that hangs is not waited for as well.
+
+        Where a fabric is dead, hundreds of paths are; each would take its time.
+        """
+        if session:
+            self._hung_sessions.add(session)
 
     def run(self, plan: Plan[T], store: Store | None = None, alone: bool | None = None) -> T:
         """Carry out a plan's effects until it returns.
@@ -213,7 +241,8 @@ class Dispatcher:
             time.sleep(action.seconds)
             return Outcome(GOOD, "paused")
         timeout_ms = self.limits.timeout_ms(action)
-        if path.hung:
+        if path.hung or (not alone and path.session in self._hung_sessions):
+            path.hung = True
             return classify(action, Completion(os_error=HUNG))
         what = f"{action.name} on {path.name}"
         with self._counting:
@@ -256,6 +285,7 @@ class Dispatcher:
             return in_time(call, seconds, lambda: not path.transport.running)
         except NoAnswer:
             path.hung = True
+            self._is_hung(path.session)
             if isinstance(action, LogicalUnitReset) or action.data_out:
                 self.in_doubt = True
             if seconds >= left:
@@ -269,13 +299,38 @@ class Dispatcher:
                 path.close()
 
 
-def _identity_of(name: str, remembered: Mapping[str, str]) -> str:
-    """The LU that a name led to which cannot be asked now; empty if that is in doubt.
+def _two_units(listed: str, first: str, path: Path, identity: str) -> BarrierError:
+    """A multipath map over two LUs: whatever is written to it goes to either."""
+    error = WrongUnit(
+        f"its paths lead to two LUs, {first} and, by {path.name}, {identity}: the map is wrong;"
+        " flush it and have multipathd make it anew"
+    )
+    error.where = f"device {listed}"
+    return error
+
+
+def _same_as_kernels(place: Place, identity: str) -> None:
+    """A path that leads to another LU than when the kernel found it.
+
+    Whatever uses it in the kernel still takes it for the first: reserving the
+    LU behind it now would protect something else.
+    """
+    before = last_identity(place)
+    if before and before != identity:
+        raise WrongUnit(
+            f"was LU {before} when the kernel found it, now answers as LU {identity}: the LU behind"
+            " it was exchanged; delete the SCSI device and rescan its host"
+        )
+
+
+def _identity_of(place: Place, remembered: Mapping[str, str]) -> str:
+    """The LU that a path led to which cannot be asked now; empty if that is in doubt.
 
     The kernel's copy of VPD 83h is as old as its device; where this boot's memory
     says otherwise, neither is believed.
     """
-    known = {identity for identity in (last_identity(name), remembered.get(name)) if identity}
+    told = (last_identity(place), remembered.get(place.listed))
+    known = {identity for identity in told if identity}
     return known.pop() if len(known) == 1 else ""
 
 

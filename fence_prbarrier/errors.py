@@ -63,6 +63,10 @@ class DeviceError(BarrierError):
     """A device name that leads to no usable path: the storage administrator mends it."""
 
 
+class WrongUnit(DeviceError):
+    """A path that leads to another LU than whoever uses it believes."""
+
+
 class CommandFailed(BarrierError):
     """A command that had no good end on any path: the path or the target needs a look."""
 

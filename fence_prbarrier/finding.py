@@ -43,7 +43,7 @@ def expand(names: Sequence[str], known: Callable[[], Iterable[str]], warn: Warn)
 
     ``known`` tells the names that led to the LUs of the last join: those that
     match stay, though the file system does not show them any more.
-    InvalidInput where a pattern matches nothing.
+    DeviceError where a pattern matches nothing.
     """
     found: dict[str, None] = {}
     for name in names:
@@ -53,7 +53,7 @@ def expand(names: Sequence[str], known: Callable[[], Iterable[str]], warn: Warn)
         there = _matches(name)
         kept = sorted({each for each in known() if _fits(each, name)} - set(there))
         if not there and not kept:
-            raise InvalidInput(
+            raise DeviceError(
                 f"devices: {name!r} matches no disk; mend the pattern, or take it off"
             )
         if kept:

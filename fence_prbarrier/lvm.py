@@ -100,8 +100,6 @@ def run(
         os.close(err)
     if texts is None or status is None:
         raise OutOfTime(f"{PROGRAM} gave no answer in {seconds:.1f} s and was killed")
-    if any(len(text) > MAX_OUTPUT_BYTES for text in texts):
-        raise DeviceError(f"{PROGRAM} says more than {MAX_OUTPUT_BYTES} bytes: {REMEDY}")
     said, complaints = (text.decode("utf-8", "surrogateescape") for text in texts)
     if status:
         raise DeviceError(f"{PROGRAM} fails ({_end(status)}, {_short(complaints)!r}): {REMEDY}")
@@ -133,7 +131,7 @@ def parse(said: str, complaints: str) -> list[str]:
 
 
 def _read(ends: tuple[int, int], deadline: float) -> tuple[bytes, bytes] | None:
-    """All that comes from both, or a little more than the limit; None at the deadline."""
+    """All that comes from both; None at the deadline, DeviceError where it is too much."""
     texts = dict.fromkeys(ends, b"")
     ready = list(ends)
     while ready:
@@ -144,7 +142,9 @@ def _read(ends: tuple[int, int], deadline: float) -> tuple[bytes, bytes] | None:
         for end in answering:
             chunk = os.read(end, 1 << 16)
             texts[end] += chunk
-            if not chunk or len(texts[end]) > MAX_OUTPUT_BYTES:
+            if len(texts[end]) > MAX_OUTPUT_BYTES:
+                raise DeviceError(f"{PROGRAM} says more than {MAX_OUTPUT_BYTES} bytes: {REMEDY}")
+            if not chunk:
                 ready.remove(end)
     return texts[ends[0]], texts[ends[1]]
 

@@ -48,7 +48,7 @@ class VolumeGroups:
     def names(self, refresh: bool) -> list[str]:
         """All of them, in order.  vgs is run to ``refresh``, or if it never ran in this boot.
 
-        InvalidInput where there is none; another BarrierError where it is not known.
+        DeviceError where there is none; another BarrierError where it is not known.
         """
         known = self._load()
         if known and not refresh:
@@ -113,7 +113,7 @@ class VolumeGroups:
             )
         names = sorted({*known, *shown})
         if not names:
-            raise InvalidInput(
+            raise DeviceError(
                 "vgs shows no shared volume group; give the shared disks in devices or devices_file"
             )
         if len(names) > MAX_NAMES:

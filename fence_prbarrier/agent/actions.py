@@ -5,21 +5,24 @@ from __future__ import annotations
 from ..barrier import rules
 from ..barrier.drain import check_policy
 from ..barrier.everywhere import Each, evict_everywhere, inspect_everywhere
-from ..barrier.exchange import Route
 from ..barrier.inspect import capabilities
+from ..barrier.nexus import bearing
 from ..errors import BarrierError, InvalidInput, raise_all
 from ..supervisor import Answer
+from . import sight
 from .log import INFO, WARNING
-from .task import TURN_SECONDS, carry_out, discover, join, tell_oddities
+from .task import TURN_SECONDS, carry_out, discover, join, tell_oddities, tell_unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..barrier.everywhere import Plan, Unit
+    from ..barrier.everywhere import Plan
     from ..barrier.inspect import Snapshot
+    from ..barrier.unit import Unit
     from ..cluster import Cluster
     from ..dispatcher import Dispatcher
+    from ..key import Key
     from ..supervisor import Pipe
     from .task import Task
 
@@ -46,7 +49,10 @@ def _on(task: Task, dispatcher: Dispatcher) -> Answer:
             " in Pacemaker on_target takes care of it"
         )
     store = task.store()
-    done = join(task, dispatcher, discover(task, dispatcher), store, TURN_SECONDS)
+    units = discover(task, dispatcher)
+    done = join(task, dispatcher, units, store, TURN_SECONDS, refresh=True)
+    for unit in units:
+        tell_unread(unit, done[unit.name].unread, dispatcher)
     key = store.load().require_key()
     without = [name for name, joined in done.items() if not joined.aptpl]
     if without and task.options["aptpl"] != "no":
@@ -71,7 +77,10 @@ def _off(task: Task, dispatcher: Dispatcher) -> Answer:
     units = discover(task, dispatcher)
     plan = evict_everywhere(units, memory, victim, task.options["drain"])
     done, looks = dispatcher.run(plan)
+    ended = {life for eviction in done.values() for life in eviction.evicted}
+    sight.note(task, dispatcher, memory.require_key(), looks, dict.fromkeys(looks, ended))
     for unit in units:
+        tell_unread(unit, looks[unit.name].unread, dispatcher)
         tell_oddities(unit, looks[unit.name], task.cluster, dispatcher)
     for name, eviction in done.items():
         lives = ", ".join(map(str, eviction.evicted)) or "no key of it was there"
@@ -82,11 +91,23 @@ def _off(task: Task, dispatcher: Dispatcher) -> Answer:
     return Answer(DONE, ["Success: Powered OFF" if evicted else "Success: Already OFF"], [])
 
 
+def _inspect(
+    task: Task, dispatcher: Dispatcher
+) -> tuple[list[Unit], Mapping[str, Snapshot | BarrierError]]:
+    """Every LU, and what it shows through each of its paths."""
+    units = discover(task, dispatcher)
+    looks = dispatcher.run(inspect_everywhere(units))
+    for unit in units:
+        if not isinstance(found := looks[unit.name], BarrierError):
+            tell_unread(unit, found.unread, dispatcher)
+    sight.tell_returned(task, units, looks, dispatcher)
+    return units, looks
+
+
 def _status(task: Task, dispatcher: Dispatcher) -> Answer:
     """ON, OFF, or an error: nothing that was not read is taken for OFF."""
     victim = task.cluster.number_of(task.plug)
-    units = discover(task, dispatcher)
-    looks = dispatcher.run(inspect_everywhere(units))
+    units, looks = _inspect(task, dispatcher)
     if _is_on(units, looks, task.cluster, victim, dispatcher):
         return Answer(DONE, ["Status: ON"], [])
     return Answer(IS_OFF, ["Status: OFF"], [])
@@ -137,8 +158,7 @@ def _troubles(
 
 def _list_status(task: Task, dispatcher: Dispatcher) -> Answer:
     """The status of every node, or an error: never a partial list."""
-    units = discover(task, dispatcher)
-    looks = dispatcher.run(inspect_everywhere(units))
+    units, looks = _inspect(task, dispatcher)
     troubles = _troubles(units, looks, task.cluster)
     raise_all(troubles)
     mark = task.options["separator"]
@@ -157,9 +177,11 @@ def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
     devices before it unfences.
     """
     memory = task.store().load()
-    units = discover(task, dispatcher)
-    looks = dispatcher.run(inspect_everywhere(units))
+    units, looks = _inspect(task, dispatcher)
     troubles = []
+    if memory.key is not None:
+        good = {name: each for name, each in looks.items() if not isinstance(each, BarrierError)}
+        sight.note(task, dispatcher, memory.key, good)
     for unit in units:
         found = looks[unit.name]
         try:
@@ -169,6 +191,7 @@ def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
             if unit.name in memory.joined:
                 rules.require_member(found, memory.require_key())
                 rules.require_barrier(found, task.cluster.tag)
+                _tell_unregistered(unit, found, memory.require_key(), dispatcher)
             elif memory.key is not None:
                 dispatcher.report(WARNING, f"LU {unit.label}: not joined in this boot; run on")
             tell_oddities(unit, found, task.cluster, dispatcher)
@@ -179,12 +202,24 @@ def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
     return Answer(DONE, [], [])
 
 
+def _tell_unregistered(unit: Unit, found: Snapshot, own: Key, dispatcher: Dispatcher) -> None:
+    """Warn of each path whose nexus is told not to bear this node's key."""
+    told = bearing(found, own, unit.route(found).names)
+    for path, bears in enumerate(told):
+        if bears is False and path not in found.unread:
+            dispatcher.report(
+                WARNING,
+                f"LU {unit.label}: device {unit.ends[path][1]}: nexus {unit.names[path]} is not"
+                " registered, so writes through it fail; the resource agent's monitor and on"
+                " register it",
+            )
+
+
 def validate(task: Task, dispatcher: Dispatcher) -> Answer:
     """Every device answers, can bear the barrier, and is nobody else's; silent if so."""
     task.store()
     check_policy(task.options["drain"])
-    units = discover(task, dispatcher)
-    looks = dispatcher.run(inspect_everywhere(units))
+    units, looks = _inspect(task, dispatcher)
     able = dispatcher.run(_ask_capabilities(units))
     troubles: list[BarrierError] = []
     for unit in units:
@@ -204,7 +239,7 @@ def validate(task: Task, dispatcher: Dispatcher) -> Answer:
 
 def _ask_capabilities(units: list[Unit]) -> Plan[Mapping[str, object]]:
     found: Mapping[str, object] = yield Each(
-        {unit.name: capabilities(Route(unit.paths)) for unit in units}
+        {unit.name: capabilities(unit.route()) for unit in units}
     )
     return found
 

@@ -28,19 +28,20 @@ from ..errors import (
 )
 from ..state import Marker
 from ..supervisor import Answer, supervise
+from . import sight
 from .actions import validate
 from .cli import fill_standard_descriptors, margin, print_lines
 from .log import ERROR, WARNING, Log, say
 from .parameters import OCF_ACTIONS, OCF_PARAMETERS, Options
-from .task import TURN_SECONDS, Task, carry_out, join, survey, tell_oddities
+from .task import TURN_SECONDS, Task, carry_out, join, survey, tell_oddities, tell_unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..barrier.everywhere import Unit
     from ..barrier.inspect import Snapshot
     from ..barrier.memory import Memory
+    from ..barrier.unit import Unit
     from ..dispatcher import Dispatcher
     from ..supervisor import Pipe
 
@@ -206,7 +207,10 @@ def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
         raise MemoryFault("started, but this boot has no key: state_dir was cleared; run start")
     units, looks = _look(task, dispatcher, memory)
     _repair(task, dispatcher, units, memory, looks)
-    return Answer(DEGRADED if any(unit.lost for unit in units) else SUCCESS, [], [])
+    returned = sight.tell_returned(task, units, looks, dispatcher)
+    sight.note(task, dispatcher, memory.key, looks)
+    lost = any(unit.lost or looks[unit.name].unread for unit in units)
+    return Answer(DEGRADED if lost or returned else SUCCESS, [], [])
 
 
 def _look(
@@ -222,6 +226,7 @@ def _look(
             if isinstance(found, BarrierError):
                 raise found
             _check(unit, found, memory)
+            tell_unread(unit, found.unread, dispatcher)
             tell_oddities(unit, found, task.cluster, dispatcher)
             good[unit.name] = found
         except BarrierError as error:
@@ -264,7 +269,11 @@ def _repair(
     """Join where a look did not show all in place."""
     own = memory.require_key()
     weak = [
-        unit for unit in units if not in_place(looks[unit.name], own, known_count(unit, memory))
+        unit
+        for unit in units
+        if not in_place(
+            looks[unit.name], own, known_count(unit, memory), unit.route(looks[unit.name])
+        )
     ]
     if not weak and memory.lists(unit.name for unit in units):
         return

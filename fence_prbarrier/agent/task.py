@@ -34,12 +34,12 @@ WILD = frozenset("*?[")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from ..barrier.everywhere import Unit
     from ..barrier.inspect import Snapshot
     from ..barrier.join import Membership
     from ..barrier.memory import Standing
+    from ..barrier.unit import Unit
     from ..cluster import Cluster
     from ..supervisor import Answer, Pipe
     from .parameters import Options
@@ -154,7 +154,7 @@ def discover(task: Task, dispatcher: Dispatcher) -> list[Unit]:
     names = device_names(task, dispatcher)
     units = dispatcher.discover(names, task.local_name, models, task.remembered)
     raise_all(_moved(task, dispatcher))
-    tell_lost(units, dispatcher)
+    _tell_lost(task, units, dispatcher)
     return units
 
 
@@ -162,7 +162,7 @@ def survey(task: Task, dispatcher: Dispatcher) -> tuple[list[Unit], list[Barrier
     """Every LU that has a usable path, and why others have none."""
     names = device_names(task, dispatcher)
     units, troubles = dispatcher.survey(names, task.local_name, False, task.remembered)
-    tell_lost(units, dispatcher)
+    _tell_lost(task, units, dispatcher)
     return units, troubles + _moved(task, dispatcher)
 
 
@@ -187,11 +187,36 @@ def _moved(task: Task, dispatcher: Dispatcher) -> list[BarrierError]:
     return errors
 
 
-def tell_lost(units: list[Unit], dispatcher: Dispatcher) -> None:
-    """Warn of each path that is named and not usable, although another one is."""
+def _tell_lost(task: Task, units: list[Unit], dispatcher: Dispatcher) -> None:
+    """Warn of each path that is named and not usable, or is no more, although another one is."""
+    joined = task.joined()
     for unit in units:
+        standing = joined.get(unit.name)
+        if standing is not None:
+            unit.lost += tuple(_missing(unit, standing))
         for _, reason in unit.lost:
             dispatcher.report(WARNING, f"LU {unit.label}: a path is lost: {reason}")
+
+
+def _missing(unit: Unit, standing: Standing) -> Iterator[tuple[str, str]]:
+    """Names that led to more paths of this LU when this boot joined it: maps that lost some."""
+    devices = [device for _, device in unit.ends]
+    known = [device for device, _ in unit.lost]
+    for device, count in standing.by_device().items():
+        there = devices.count(device)
+        if 0 < there + known.count(device) < count:
+            yield (
+                device,
+                f"device {device}: leads to {there} of the {count} paths that it had; bring the"
+                " others back, or run on if they are gone for good",
+            )
+
+
+def tell_unread(unit: Unit, unread: Mapping[int, str], dispatcher: Dispatcher) -> None:
+    """Warn of each path that could be opened and through which the LU could not be read."""
+    for path, why in unread.items():
+        device = unit.ends[path][1]
+        dispatcher.report(WARNING, f"LU {unit.label}: a path is lost: device {device}: {why}")
 
 
 def _lock_in_turn(task: Task, store: Store, turn_seconds: float) -> int:
@@ -207,9 +232,14 @@ def _lock_in_turn(task: Task, store: Store, turn_seconds: float) -> int:
 
 
 def join(
-    task: Task, dispatcher: Dispatcher, units: list[Unit], store: Store, turn_seconds: float
+    task: Task,
+    dispatcher: Dispatcher,
+    units: list[Unit],
+    store: Store,
+    turn_seconds: float,
+    refresh: bool = False,
 ) -> Mapping[str, Membership]:
-    """Join every LU, one process of this node at a time.
+    """Join every LU, one process of this node at a time; ``refresh`` as for join_everywhere().
 
     Up to ``retry_on`` attempts; only a command that failed is worth another.
     """
@@ -224,6 +254,7 @@ def join(
                 task.options["aptpl"],
                 task.options["rejoin"],
                 int(time.time()),
+                refresh,
             )
             try:
                 return dispatcher.run(plan, store)

@@ -15,10 +15,10 @@ from ..key import EPOCH_UNIX_SECONDS, Key, next_incarnation
 from . import rules
 from .drain import resolve
 from .evict import Eviction, evict, put_up
-from .exchange import Route
 from .inspect import look, look_by_every_path
 from .join import join, leave
 from .memory import NO_NEXUS, Memory, Standing
+from .unit import Unit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,41 +36,6 @@ if TYPE_CHECKING:
 REJOIN_ALLOW = "allow"
 # How often an eviction is begun again where the read-back shows the victim.
 MAX_PASSES = 3
-
-
-class Unit:
-    """A LU as the plans see it: its identity, its usable paths, whose make.
-
-    ``ends`` are those paths, in order: pairs of a nexus and the device name that
-    led to it, both opaque here.  ``lost`` are those that are named and not usable:
-    pairs of the device name and why.
-    """
-
-    __slots__ = ("name", "ends", "vendor", "product", "lost")
-
-    def __init__(
-        self,
-        name: str,
-        ends: tuple[tuple[str, str], ...],
-        vendor: str = "",
-        product: str = "",
-        lost: tuple[tuple[str, str], ...] = (),
-    ) -> None:
-        self.name = name
-        self.ends = ends
-        self.vendor = vendor
-        self.product = product
-        self.lost = lost
-
-    @property
-    def paths(self) -> int:
-        """How many paths are usable."""
-        return len(self.ends)
-
-    @property
-    def label(self) -> str:
-        """The LU for people."""
-        return f"{self.name} ({', '.join(device for _, device in self.ends)})"
 
 
 class Each:
@@ -109,7 +74,7 @@ def inspect_everywhere(units: list[Unit]) -> Plan[dict[str, Snapshot | BarrierEr
 
 def _first_look(units: list[Unit]) -> Plan[dict[str, Snapshot]]:
     """Every LU through one path: what to begin with, never what to end with."""
-    found = yield Each({unit.name: look(Route(unit.paths)) for unit in units})
+    found = yield Each({unit.name: look(unit.route()) for unit in units})
     return _all_or_raise(units, found)
 
 
@@ -139,7 +104,7 @@ def evict_everywhere(
         # cluster manager's next try finds the barrier up.
         results = yield Each(
             {
-                unit.name: put_up(own, resolve(drain, unit.vendor, unit.name), Route(unit.paths))
+                unit.name: put_up(own, resolve(drain, unit.vendor, unit.name), unit.route())
                 for unit in down
             }
         )
@@ -151,7 +116,7 @@ def evict_everywhere(
 
     def job(unit: Unit) -> Procedure[Eviction]:
         policy = resolve(drain, unit.vendor, unit.name)
-        return evict(own, victim, named, policy, Route(unit.paths), looks[unit.name])
+        return evict(own, victim, named, policy, unit.route(), looks[unit.name])
 
     done: dict[str, Eviction] = {}
     pending = units
@@ -177,11 +142,21 @@ def _is_pending(found: Snapshot, own: Key, victim: int) -> bool:
 
 
 def join_everywhere(
-    units: list[Unit], memory: Memory, aptpl: str, rejoin: str, now_unix_seconds: int
+    units: list[Unit],
+    memory: Memory,
+    aptpl: str,
+    rejoin: str,
+    now_unix_seconds: int,
+    refresh: bool = False,
 ) -> Plan[dict[str, Membership]]:
-    """Register this boot's key on every LU, or raise."""
+    """Register this boot's key on every LU, on each path that answers, or raise.
+
+    ``refresh``: paths that this boot had and that are no more are forgotten;
+    otherwise they are remembered, and missed.
+    """
     units = in_order(units)
-    looks = yield from _first_look(units)
+    # Through every path: one that cannot be read gets no registration, and is told as lost.
+    looks = yield from _read_back(units)
     _check_each(units, looks, lambda found: rules.refuse_foreign_property(found, memory.tag))
     before, memory = memory, _life(units, looks, memory, rejoin, now_unix_seconds)
     own = memory.require_key()
@@ -193,7 +168,11 @@ def join_everywhere(
         results = yield Each(
             {
                 unit.name: join(
-                    own, aptpl, Route(unit.paths), looks[unit.name], known_count(unit, memory)
+                    own,
+                    aptpl,
+                    unit.route(looks[unit.name]),
+                    looks[unit.name],
+                    known_count(unit, memory),
                 )
                 for unit in batch
             }
@@ -201,27 +180,31 @@ def join_everywhere(
         good = {name: each for name, each in results.items() if not isinstance(each, BarrierError)}
         done.update(good)
         # Even where another LU failed: from here on this boot counts as joined there.
-        standings = {
-            unit.name: Standing(good[unit.name].count, _remembered(unit))
-            for unit in batch
-            if unit.name in good and good[unit.name].changed
-        }
-        if standings:
+        standings = {}
+        for unit in batch:
+            if unit.name in good:
+                found = looks[unit.name]
+                standings[unit.name] = _standing(unit, good[unit.name], memory, found, refresh)
+        if any(memory.joined.get(name) != each for name, each in standings.items()):
             memory = memory.having_joined(standings)
             yield Remember(memory)
         if any(isinstance(each, NotMember) for each in results.values()):
             yield from _take_back(own, units, done)
         _all_or_raise(batch, results)
     if len(units) > 1:
-        # An eviction may have taken the arbiter while the others were joined.
-        looks = yield from _read_back(units)
-        if not all(looks[unit.name].count(own) for unit in units):
-            yield from _take_back(own, units, done)
-        _check_each(units, looks, lambda found: rules.require_member(found, own))
-        _check_each(units, looks, lambda found: rules.require_barrier(found, own.tag))
+        yield from _still_in(own, units, done)
     if not memory.lists(done):
         yield Remember(memory.listing(done))
     return done
+
+
+def _still_in(own: Key, units: list[Unit], done: Mapping[str, Membership]) -> Plan[None]:
+    """An eviction may have taken the arbiter while the others were joined."""
+    looks = yield from _read_back(units)
+    if not all(looks[unit.name].count(own) for unit in units):
+        yield from _take_back(own, units, done)
+    _check_each(units, looks, lambda found: rules.require_member(found, own))
+    _check_each(units, looks, lambda found: rules.require_barrier(found, own.tag))
 
 
 def known_count(unit: Unit, memory: Memory) -> int:
@@ -235,15 +218,29 @@ def known_count(unit: Unit, memory: Memory) -> int:
     return standing.count if standing is not None and known else 0
 
 
-def _remembered(unit: Unit) -> frozenset[tuple[str, str]]:
+def _standing(
+    unit: Unit, done: Membership, memory: Memory, found: Snapshot, refresh: bool
+) -> Standing:
+    """What to remember of a LU that has been joined; see join_everywhere() for ``refresh``."""
+    standing = Standing(done.count, _seen(unit, found))
+    earlier = memory.joined.get(unit.name)
+    if earlier is None or refresh:
+        return standing
+    return standing.after(earlier, done.changed)
+
+
+def _seen(unit: Unit, found: Snapshot) -> frozenset[tuple[str, str]]:
     """The paths, and the names of those that are lost: next time they must not be strangers."""
-    return frozenset(unit.ends) | {(NO_NEXUS, device) for device, _ in unit.lost}
+    good = {end for path, end in enumerate(unit.ends) if path not in found.unread}
+    lost = {device for device, _ in unit.lost}
+    lost.update(device for path, (_, device) in enumerate(unit.ends) if path in found.unread)
+    return frozenset(good | {(NO_NEXUS, device) for device in lost})
 
 
 def _take_back(own: Key, units: list[Unit], done: Mapping[str, Membership]) -> Plan[None]:
     """Evicted on one LU: leave no registration that this run made on the others."""
     entered = [unit for unit in units if unit.name in done and done[unit.name].entered]
-    yield Each({unit.name: leave(own, Route(unit.paths)) for unit in entered})
+    yield Each({unit.name: leave(own, unit.route()) for unit in entered})
 
 
 def _life(
@@ -278,7 +275,7 @@ def _life(
                 " registered: two machines have this number, or state_dir is another"
                 " machine's; give each node its own number"
             )
-        if not gone:
+        if not gone and (memory.joined or _is_begun(units, looks, own)):
             return memory
     if not seen and memory.incarnation is None and now_unix_seconds < EPOCH_UNIX_SECONDS:
         raise InvalidInput(
@@ -287,6 +284,17 @@ def _life(
         )
     fresh = next_incarnation(seen, memory.incarnation, now_unix_seconds)
     return memory.reborn(fresh)
+
+
+def _is_begun(units: list[Unit], looks: Mapping[str, Snapshot], own: Key) -> bool:
+    """Whether a life that has joined nowhere yet is under way, or was evicted on its way.
+
+    An eviction that named it was meant for that life and may be delayed; whoever
+    tries again is another one.
+    """
+    if all(looks[unit.name].bare for unit in units):
+        return True  # nobody was there to evict it
+    return any(looks[unit.name].count(own) for unit in units)
 
 
 def _batches(units: list[Unit]) -> list[list[Unit]]:

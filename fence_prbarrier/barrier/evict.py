@@ -80,6 +80,7 @@ def evict(
     target answers RESERVATION CONFLICT and the LU is read again.
     """
     snapshot, progress, trouble = first, _Progress(), ""
+    route.prefer(snapshot, own)
     for _ in range(MAX_ROUNDS):
         rules.refuse_foreign_property(snapshot, own.tag)
         rules.require_member(snapshot, own)

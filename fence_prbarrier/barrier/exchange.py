@@ -7,13 +7,17 @@ from ..scsi import outcome as verdicts
 from ..scsi import spc
 from ..scsi.command import Pause
 from ..scsi.outcome import Outcome
+from .nexus import bearing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from typing import TypeVar, Union
 
+    from ..key import Key
     from ..scsi.command import Command, LogicalUnitReset
+    from .inspect import Snapshot
+    from .nexus import NexusName
 
     Action = Union[Command, LogicalUnitReset, "Pause"]
     T = TypeVar("T")
@@ -27,6 +31,7 @@ BUSY_PAUSE_SECONDS = 0.25
 # A read whose reply was lost is sent once more on the same path before another is tried.
 MAX_READ_TRIES_PER_PATH = 2
 MAX_REREADS_LARGER = 4
+NO_PATH = "no usable path to the LU"
 
 
 class Request:
@@ -40,27 +45,47 @@ class Request:
 
 
 class Route:
-    """Which of a LU's ``paths`` is in use, and how many are left to try."""
+    """Which of a LU's ``paths`` may be used, by index, and which of them is in use.
 
-    __slots__ = ("paths", "current")
+    ``names`` are the nexuses of all the LU's paths as a target names them, None
+    where that is not known.
+    """
 
-    def __init__(self, paths: int, current: int = 0) -> None:
-        if paths < 1:
-            raise CommandFailed("no usable path to the LU")
-        self.paths = paths
-        self.current = current
+    __slots__ = ("paths", "names", "current")
+
+    def __init__(self, paths: int, names: Sequence[NexusName | None] = ()) -> None:
+        self.paths: tuple[int, ...] = ()
+        self.names = tuple(names) or (None,) * paths
+        self._use(range(paths))
+
+    def _use(self, paths: Iterable[int]) -> None:
+        self.paths = tuple(paths)
+        if not self.paths:
+            raise CommandFailed(NO_PATH)
+        self.current = self.paths[0]
 
     @classmethod
     def only(cls, path: int) -> Route:
         """This path and no other."""
-        route = cls(1)
-        route.current = path
+        return cls(path + 1).without(range(path))
+
+    def without(self, paths: Iterable[int]) -> Route:
+        """The same, but for these paths."""
+        route = Route(len(self.names), self.names)
+        route._use(path for path in self.paths if path not in paths)
         return route
 
     def advance(self) -> None:
         """Move on to the next path, if there is another."""
-        if self.paths > 1:
-            self.current = (self.current + 1) % self.paths
+        position = self.paths.index(self.current) + 1
+        self.current = self.paths[position % len(self.paths)]
+
+    def prefer(self, snapshot: Snapshot, key: Key) -> None:
+        """Begin with a path whose nexus bears ``key``, if that is told of one."""
+        for path, bears in enumerate(bearing(snapshot, key, self.names)):
+            if bears and path in self.paths:
+                self.current = path
+                break
 
 
 def send(path: int, action: Action) -> Procedure[Outcome]:
@@ -101,7 +126,7 @@ def read(route: Route, action: Command) -> Procedure[Outcome]:
 
 
 def _tries(route: Route) -> int:
-    return MAX_READ_TRIES_PER_PATH * route.paths
+    return MAX_READ_TRIES_PER_PATH * len(route.paths)
 
 
 def read_whole(

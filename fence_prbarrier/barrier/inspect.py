@@ -18,7 +18,13 @@ from ..scsi.command import (
     read_reservation,
     report_capabilities,
 )
-from ..scsi.identity import Inquiry, name_of_unit, parse_designators, parse_inquiry
+from ..scsi.identity import (
+    Inquiry,
+    name_of_unit,
+    parse_designators,
+    parse_inquiry,
+    relative_target_port,
+)
 from ..scsi.reply import (
     KEY_BYTES,
     LARGEST_FULL_STATUS_DESCRIPTOR_BYTES,
@@ -32,11 +38,11 @@ from ..scsi.reply import (
     parse_read_reservation,
     require_room,
 )
-from .exchange import Route, Unsupported, failure, read, read_whole
+from .exchange import NO_PATH, Route, Unsupported, failure, read, read_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from .exchange import Procedure
 
@@ -49,10 +55,11 @@ class Snapshot:
     """What a LU said: all registrations and the reservation, of one moment.
 
     ``full`` tells whether the target knows READ FULL STATUS, so that nexuses
-    are known and the next look can ask for it again.
+    are known and the next look can ask for it again.  ``unread`` are the paths,
+    by index, through which it could not be read, and why.
     """
 
-    __slots__ = ("generation", "registrations", "reservation", "full")
+    __slots__ = ("generation", "registrations", "reservation", "full", "unread")
 
     def __init__(
         self,
@@ -60,11 +67,13 @@ class Snapshot:
         registrations: tuple[Registration, ...],
         reservation: Reservation | None,
         full: bool,
+        unread: Mapping[int, str] | None = None,
     ) -> None:
         self.generation = generation
         self.registrations = registrations
         self.reservation = reservation
         self.full = full
+        self.unread = dict(unread or {})
 
     @property
     def bare(self) -> bool:
@@ -122,20 +131,23 @@ def look(route: Route, full: bool = True) -> Procedure[Snapshot]:
 def look_by_every_path(paths: int) -> Procedure[Snapshot]:
     """Read the LU through each path that answers; all must tell the same.
 
+    A path that does not is told in the snapshot, not raised, while another one does.
+
     Two LUs that bear one identity, such as copies of a virtual disk, look like
     two paths of one LU until only one of them changes.
     """
     for _ in range(MAX_GENERATION_CHASES):
         found: list[Snapshot] = []
-        trouble: CommandFailed | None = None
+        unread: dict[int, str] = {}
         for path in range(paths):
             try:
                 found.append((yield from look(Route.only(path))))
             except CommandFailed as error:
-                trouble = error  # a path that died; another may do
+                unread[path] = error.what  # a path that died; another may do
         if not found:
-            raise trouble or CommandFailed("no usable path to the LU")
+            raise CommandFailed("; ".join(dict.fromkeys(unread.values())) or NO_PATH)
         if all(each.agrees(found[0]) for each in found):
+            found[0].unread = unread
             return found[0]
     raise ProtocolError(
         "its paths tell different registrations: these are several LUs with one identity;"
@@ -205,18 +217,15 @@ def capabilities(route: Route) -> Procedure[Capabilities]:
     return found
 
 
-def identify(route: Route) -> Procedure[str]:
-    """The LU's identity, from VPD page 83h."""
-    return name_of_unit(
-        (
-            yield from read_whole(
-                route,
-                lambda length: inquiry_vpd(spc.VPD_DEVICE_IDENTIFICATION, length),
-                parse_designators,
-                1024,
-            )
-        )
+def identify(route: Route) -> Procedure[tuple[str, int | None]]:
+    """The LU's identity and the relative target port asked, from VPD page 83h."""
+    designators = yield from read_whole(
+        route,
+        lambda length: inquiry_vpd(spc.VPD_DEVICE_IDENTIFICATION, length),
+        parse_designators,
+        1024,
     )
+    return name_of_unit(designators), relative_target_port(designators)
 
 
 def make_and_model(route: Route) -> Procedure[Inquiry]:

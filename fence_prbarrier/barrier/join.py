@@ -20,9 +20,12 @@ from ..scsi.command import Command, preempt_and_abort, register, register_and_ig
 from . import rules
 from .exchange import Route, failure, send
 from .inspect import capabilities, look
+from .nexus import bearing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..scsi.outcome import Outcome
     from .exchange import Procedure
     from .inspect import Snapshot
@@ -41,16 +44,25 @@ class Membership:
 
     ``changed``: it sent something.  ``entered``: this life was not on the LU
     before.  ``aptpl``: registrations outlive a power loss.  ``count``: on how
-    many nexuses the key is now, each of the route's paths among them.
+    many nexuses the key is now, each of the route's paths among them.  ``unread``:
+    the LU's other paths, which got nothing, by index, and why.
     """
 
-    __slots__ = ("changed", "entered", "aptpl", "count")
+    __slots__ = ("changed", "entered", "aptpl", "count", "unread")
 
-    def __init__(self, changed: bool, entered: bool, aptpl: bool, count: int) -> None:
+    def __init__(
+        self,
+        changed: bool,
+        entered: bool,
+        aptpl: bool,
+        count: int,
+        unread: Mapping[int, str] | None = None,
+    ) -> None:
         self.changed = changed
         self.entered = entered
         self.aptpl = aptpl
         self.count = count
+        self.unread = dict(unread or {})
 
 
 def join(
@@ -58,11 +70,12 @@ def join(
 ) -> Procedure[Membership]:
     """Register ``own`` on every path of one LU and put the barrier up if it is not.
 
-    ``first`` is a snapshot of this LU.  Where the key is on ``known`` nexuses it
-    is on each of these paths, as was made sure of before; 0: that is not known,
-    and every path is asked.  Raises NotMember where this life is
-    evicted meanwhile, BarrierBroken where the read-back does not show the key
-    on every path, or APTPL was asked for and is not active.
+    ``first`` is a snapshot of this LU.  A path is known to bear the key where the
+    target tells it of that nexus, or where the key is on ``known`` nexuses, which
+    were made sure to include all of these paths; 0: that is not known, and every
+    path is asked.  Raises NotMember where this life is evicted meanwhile,
+    BarrierBroken where the read-back does not show the key on every path, or
+    APTPL was asked for and is not active.
     """
     rules.refuse_foreign_property(first, own.tag)
     able = yield from capabilities(route)
@@ -72,8 +85,8 @@ def join(
             " (PTPL_C is 0); use aptpl=auto or mend the target"
         )
     persist = aptpl != APTPL_NO and able.aptpl_capable
-    if known and in_place(first, own, known) and (able.aptpl_active or not persist):
-        return Membership(False, False, able.aptpl_active, known)
+    if in_place(first, own, known, route) and (able.aptpl_active or not persist):
+        return Membership(False, False, able.aptpl_active, first.count(own), first.unread)
     before = first.count(own)
     added = yield from _register_everywhere(own, persist, route, first)
     snapshot = yield from look(route, first.full)
@@ -84,17 +97,22 @@ def join(
             "APTPL was asked for in every registration, but the target does not show it"
             " active; another node may register without it (aptpl=no)"
         )
-    return Membership(True, not before, active, count)
+    return Membership(True, not before, active, count, first.unread)
 
 
-def in_place(snapshot: Snapshot, own: Key, count: int) -> bool:
-    """The key on ``count`` nexuses, no other life of its node, and a reservation."""
-    held = snapshot.reservation
-    return (
-        snapshot.count(own) == count
-        and held is not None
-        and snapshot.lives(own.tag, own.node) == [own]
-    )
+def in_place(snapshot: Snapshot, own: Key, known: int, route: Route) -> bool:
+    """The key on each of the route's paths, no other life of its node, and a reservation.
+
+    Where the target does not tell of each nexus, it must be on as many as are
+    ``known`` to be all of them; 0: that is not known.
+    """
+    if snapshot.reservation is None or snapshot.lives(own.tag, own.node) != [own]:
+        return False
+    told = bearing(snapshot, own, route.names)
+    told = tuple(told[path] for path in route.paths)
+    if False in told:
+        return False
+    return None not in told or (known > 0 and snapshot.count(own) == known)
 
 
 def _register_everywhere(
@@ -102,7 +120,7 @@ def _register_everywhere(
 ) -> Procedure[list[int]]:
     """Get the key onto every path; the paths whose nexus did not bear it before."""
     added: list[int] = []
-    for path in range(route.paths):
+    for path in route.paths:
         if first.count(own):
             outcome = yield from _insist(path, register(own, own, persist))
             if outcome.good:
@@ -164,7 +182,7 @@ def withdraw(own: Key, paths: list[int], snapshot: Snapshot) -> Procedure[None]:
 def leave(own: Key, route: Route) -> Procedure[None]:
     """withdraw() on every path, after a look."""
     snapshot = yield from look(route)
-    yield from withdraw(own, list(range(route.paths)), snapshot)
+    yield from withdraw(own, list(route.paths), snapshot)
 
 
 def _evicted(own: Key) -> NotMember:
@@ -188,7 +206,7 @@ def _settle(
         rules.refuse_foreign_property(snapshot, own.tag)
         older = [key for key in snapshot.lives(own.tag, own.node) if key < own]
         if snapshot.reservation is not None and not older:
-            rules.require_joined(snapshot, own, route.paths)
+            rules.require_joined(snapshot, own, route)
             return snapshot.count(own)
         trouble = yield from _one_round(own, route, snapshot, older)
         snapshot = yield from look(route, snapshot.full)

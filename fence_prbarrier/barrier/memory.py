@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Stands for the nexus of a device name that led to no usable path.
 NO_NEXUS = ""
+# Begins what stands for a nexus that a device led to earlier; no real one begins so.
+UNKNOWN = "?"
 
 
 class Standing:
@@ -37,6 +39,32 @@ class Standing:
         """The same, but for what these device names led to."""
         kept = frozenset(path for path in self.paths if path[1] not in devices)
         return self if kept == self.paths else Standing(self.count, kept, self.listed)
+
+    def by_device(self) -> dict[str, int]:
+        """How many nexuses each device name led to; a multipath map leads to several."""
+        counts: dict[str, int] = {}
+        for nexus, device in self.paths:
+            if nexus != NO_NEXUS:
+                counts[device] = counts.get(device, 0) + 1
+        return counts
+
+    def after(self, earlier: Standing, changed: bool) -> Standing:
+        """What to remember after ``earlier``: this, and of each device what is missing of it.
+
+        Unless something was ``changed`` on the LU, what vouched for a nexus that is
+        missing now still does.  Otherwise an unknown nexus stands in its place, so
+        that the device is known to have led to more.
+        """
+        now, paths = self.by_device(), set(self.paths)
+        for device, count in earlier.by_device().items():
+            there = now.get(device, 0)
+            if not changed:
+                gone = sorted(each for each in earlier.paths - self.paths if each[1] == device)
+                paths.update(each for each in gone[: max(0, count - there)])
+                paths.discard((NO_NEXUS, device))
+            elif there:
+                paths.update((f"{UNKNOWN}{number}", device) for number in range(there, count))
+        return Standing(self.count, frozenset(paths), self.listed)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Standing):

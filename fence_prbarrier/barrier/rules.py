@@ -8,9 +8,11 @@ from __future__ import annotations
 from ..errors import BarrierBroken, ForeignProperty, NotMember, Rejoined
 from ..key import LVM_TAG, Key, owner_of
 from ..scsi import spc
+from .nexus import bearing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .exchange import Route
     from .inspect import Snapshot
 
 
@@ -94,11 +96,15 @@ def refuse_disguise(snapshot: Snapshot, tag: int, initiators: set[str]) -> None:
             )
 
 
-def require_joined(snapshot: Snapshot, own: Key, paths: int) -> None:
+def require_joined(snapshot: Snapshot, own: Key, route: Route) -> None:
     """What success of a join looks like: own key on every path, the barrier up, no older life."""
-    count = snapshot.count(own)
+    count, paths = snapshot.count(own), len(route.paths)
     if count < paths:
         raise BarrierBroken(f"key {own} is registered on {count} of {paths} paths")
+    told = bearing(snapshot, own, route.names)
+    missing = [str(route.names[path]) for path in route.paths if told[path] is False]
+    if missing:
+        raise BarrierBroken(f"key {own} is not registered on nexus {', '.join(missing)}")
     require_barrier(snapshot, own.tag)
     older = [key for key in snapshot.lives(own.tag, own.node) if key != own]
     if older:

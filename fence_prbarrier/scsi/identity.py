@@ -143,6 +143,18 @@ def name_of_unit(designators: tuple[Designator, ...]) -> str:
     )
 
 
+def relative_target_port(designators: tuple[Designator, ...]) -> int | None:
+    """The target port that the page came through, None where it is not told (SPC-4 7.8.6.8)."""
+    for designator in designators:
+        if (designator.type, designator.association) == (
+            spc.DESIGNATOR_RELATIVE_TARGET_PORT,
+            spc.ASSOCIATION_TARGET_PORT,
+        ) and len(designator.value) == 4:
+            # Zero is reserved: a port that is not numbered is not known.
+            return int.from_bytes(designator.value[2:4], "big") or None
+    return None
+
+
 def _printable(value: bytes) -> str:
     """One word for one value: two values never share a word."""
     word = ""

@@ -45,6 +45,11 @@ class MockPath:
         except SimulatorError as error:
             raise DeviceError(str(error)) from None
 
+    @property
+    def initiator(self) -> str:
+        """The initiator port as a target's TransportID names it."""
+        return f"{self.nexus.initiator},i,0x{self.nexus.isid}"
+
     def _require_file(self, profile: str | None) -> None:
         try:
             if not stat.S_ISREG(os.stat(self.file).st_mode):

@@ -13,7 +13,13 @@ from ..errors import DeviceError
 SYSFS = "/sys"
 RUNNING = "running"
 MAX_ATTRIBUTE_BYTES = 4096
-SCSI_KINDS = "expected a block, sg or bsg node of a whole SCSI disk, or mock:FILE"
+SCSI_KINDS = (
+    "expected a block, sg or bsg node of a whole SCSI disk, a multipath device, or mock:FILE"
+)
+# How device-mapper's uuid of a multipath map begins (multipath-tools, libmultipath/devmapper.c).
+MULTIPATH_UUID = "mpath-"
+# A map's partition, made by kpartx: part1-mpath-..., or part1-LVM-... of something else.
+MAPPED_PARTITION_UUID = "part"
 
 
 class Node:
@@ -46,6 +52,31 @@ class Node:
             return f"{self.device}#{os.stat(self.device).st_ino}"
         except OSError:
             return self.device  # it went away; the next command will say so
+
+    @property
+    def session(self) -> str:
+        """What this path shares with those to other LUs by the same I_T nexus: hangs, above all."""
+        return os.path.dirname(self.device)
+
+    @property
+    def initiator(self) -> str:
+        """The initiator port, in the words of scsi/transport_id.py; empty where it is not told.
+
+        Fibre Channel's host has one; iscsi_tcp tells the initiator's name and no
+        ISID, so which of its sessions a registration belongs to stays open.
+        """
+        parts = self.device.split("/")
+        for part in parts:
+            if part.startswith("session") and part[7:].isdigit():
+                folder = os.path.join(SYSFS, "class/iscsi_session", part)
+                isid = read_attribute(os.path.join(folder, "isid"))
+                name = read_attribute(os.path.join(folder, "initiatorname"))
+                return f"{name},i,0x{isid}" if name and isid else name
+            if part.startswith("rport-"):
+                host = parts[parts.index(part) - 1]
+                name = read_attribute(os.path.join(SYSFS, "class/fc_host", host, "port_name"))
+                return f"wwpn.{name[2:].rjust(16, '0')}" if name.startswith("0x") else ""
+        return ""
 
     @property
     def identification(self) -> bytes:
@@ -92,13 +123,42 @@ def read_attribute(path: str) -> str:
 
 
 def find_node(path: str) -> Node:
-    """The node behind a name; DeviceError says what the name is instead."""
+    """The one SCSI node behind a name; DeviceError says what the name is instead."""
+    return _node(path, _stat(path))
+
+
+def find_nodes(path: str) -> list[Node]:
+    """Every path that a name stands for; DeviceError says what the name is instead.
+
+    A dm-multipath map stands for its paths, and so does each of its paths: whoever
+    names one of them has not named the others, by which a node could write too.
+    """
+    found = _stat(path)
+    if stat.S_ISBLK(found.st_mode):
+        directory = _directory("block", found.st_rdev)
+        if os.path.isdir(os.path.join(directory, "dm")):
+            return _paths_of_map(directory)
+    node = _node(path, found)
+    nodes = [node]
+    for disk in _names(os.path.join(node.device, "block")):
+        holders = os.path.join(node.device, "block", disk, "holders")
+        for holder in _names(holders):
+            if _uuid(os.path.join(holders, holder)).startswith(MULTIPATH_UUID):
+                nodes += _paths_of_map(os.path.join(holders, holder))
+    # The node that was named first, then those that it does not stand for itself.
+    return nodes[:1] + [each for each in nodes if each.device != node.device]
+
+
+def _stat(path: str) -> os.stat_result:
     try:
-        found = os.stat(path)
+        return os.stat(path)
     except FileNotFoundError:
         raise DeviceError(f"is not there; {SCSI_KINDS}") from None
     except OSError as error:
         raise DeviceError(f"cannot be looked at: {error.strerror}; {SCSI_KINDS}") from None
+
+
+def _node(path: str, found: os.stat_result) -> Node:
     if stat.S_ISBLK(found.st_mode):
         return _block(path, found.st_rdev)
     if stat.S_ISCHR(found.st_mode):
@@ -107,6 +167,41 @@ def find_node(path: str) -> Node:
     if stat.S_ISREG(found.st_mode):
         what = "a file, not a device (a simulated LU is named mock:FILE)"
     raise DeviceError(f"is {what}; {SCSI_KINDS}")
+
+
+def _names(directory: str) -> list[str]:
+    """What stands in a directory, in order; nothing where it is not there."""
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []  # no such driver, no holder; no caller takes it for a good answer
+
+
+def _uuid(directory: str) -> str:
+    """device-mapper's own name of a device, which tells what made it."""
+    return read_attribute(os.path.join(directory, "dm", "uuid"))
+
+
+def _paths_of_map(directory: str) -> list[Node]:
+    """The SCSI disks below a device-mapper device, if it is a multipath map."""
+    uuid = _uuid(directory)
+    if uuid.startswith(MAPPED_PARTITION_UUID):
+        raise DeviceError("is a partition; reservations are of the whole disk: name the disk")
+    if not uuid.startswith(MULTIPATH_UUID):
+        raise DeviceError(
+            f"is a device-mapper device and no multipath map (its uuid is {uuid or 'empty'!r});"
+            " name the disks below it"
+        )
+    nodes = []
+    for name in _names(os.path.join(directory, "slaves")):
+        major, _, minor = read_attribute(os.path.join(directory, "slaves", name, "dev")).partition(
+            ":"
+        )
+        if minor.isdigit():
+            nodes.append(_block(os.path.join("/dev", name), os.makedev(int(major), int(minor))))
+    if not nodes:
+        raise DeviceError("is a multipath map without any path; bring a path back")
+    return nodes
 
 
 def _directory(kind: str, number: int) -> str:
@@ -123,7 +218,7 @@ def _block(path: str, number: int) -> Node:
     if os.path.exists(os.path.join(directory, "partition")):
         raise DeviceError("is a partition; reservations are of the whole disk: name the disk")
     if os.path.isdir(os.path.join(directory, "dm")):
-        raise DeviceError("is a device-mapper device; name the SCSI disks below it")
+        raise DeviceError("is a device-mapper device; one SCSI disk is expected")
     return _scsi(path, "block", number, directory)
 
 

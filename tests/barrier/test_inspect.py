@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fence_prbarrier.barrier.everywhere import Unit, inspect_everywhere
+from fence_prbarrier.barrier.everywhere import inspect_everywhere
+from fence_prbarrier.barrier.unit import Unit
 from fence_prbarrier.errors import BarrierError, CommandFailed, ProtocolError
 from fence_prbarrier.key import Key
 from fence_prbarrier.scsi import command as build

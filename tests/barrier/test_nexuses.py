@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from fence_prbarrier.barrier.everywhere import Unit, join_everywhere, known_count
+from fence_prbarrier.barrier.everywhere import join_everywhere, known_count
+from fence_prbarrier.barrier.exchange import Route
 from fence_prbarrier.barrier.join import in_place
 from fence_prbarrier.barrier.memory import NO_NEXUS, Memory, Standing
+from fence_prbarrier.barrier.unit import Unit
 from fence_prbarrier.errors import NotMember
 from fence_prbarrier.scsi import command as build
 from fence_prbarrier.simulator.values import Nexus
@@ -161,9 +163,10 @@ def test_known_is_only_what_was_made_sure_of() -> None:
 def test_nothing_known_is_never_in_place(fabric: Fabric) -> None:
     """A count of 0 stands for "not known", not for a LU on which nothing need be."""
     empty = Fabric("spec")
-    assert not in_place(empty.look(LU), fabric.key(1), 0)
-    assert not in_place(fabric.look(LU), fabric.key(1), 0)
-    assert in_place(fabric.look(LU), fabric.key(1), 2)
+    route = Route(2)
+    assert not in_place(empty.look(LU), fabric.key(1), 0, route)
+    assert not in_place(fabric.look(LU), fabric.key(1), 0, route)
+    assert in_place(fabric.look(LU), fabric.key(1), 2, route)
 
 
 def test_an_eviction_is_no_lost_registration(fabric: Fabric) -> None:

@@ -12,13 +12,13 @@ from typing import Any, Callable
 from fence_prbarrier.barrier.everywhere import (
     Each,
     Remember,
-    Unit,
     evict_everywhere,
     inspect_everywhere,
     join_everywhere,
 )
 from fence_prbarrier.barrier.inspect import Snapshot
 from fence_prbarrier.barrier.memory import Memory
+from fence_prbarrier.barrier.unit import Unit
 from fence_prbarrier.errors import BarrierError
 from fence_prbarrier.key import Key
 from fence_prbarrier.scsi.command import Command, LogicalUnitReset, Pause

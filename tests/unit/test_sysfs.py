@@ -14,8 +14,9 @@ from fence_prbarrier.devices import (
     MAX_PATHS_PER_UNIT,
     group,
     last_identity,
-    open_path,
+    open_place,
     parse_devices,
+    places_of,
 )
 from fence_prbarrier.errors import DeviceError, InvalidInput
 from fence_prbarrier.scsi.identity import name_of_unit, parse_designators
@@ -24,6 +25,18 @@ from fence_prbarrier.transport.sgio import SgIo
 from fence_prbarrier.transport.sysfs import Node, find_node
 
 SDA, SDA1, SG0, BSG0, DM0, LOOP0 = (8, 0), (8, 1), (21, 0), (240, 0), (253, 0), (7, 0)
+
+
+def open_path(name: str) -> devices.Path:
+    """The one path of a name."""
+    (place,) = places_of(name)
+    return open_place(place, "n1")
+
+
+def known(name: str) -> str:
+    """What the kernel knew of the one path of a name."""
+    (place,) = places_of(name)
+    return last_identity(place)
 
 
 class FalseSys:
@@ -91,28 +104,28 @@ def test_a_partition_is_refused(false_sys: FalseSys) -> None:
     (folder / "partition").write_text("1\n")
     name = false_sys.node("/dev/sda1", stat.S_IFBLK, SDA1)
     with pytest.raises(DeviceError, match=r"^device /dev/sda1: is a partition; .*whole disk"):
-        open_path(name, "n1")
+        open_path(name)
 
 
 def test_a_device_mapper_device_is_refused(false_sys: FalseSys) -> None:
     (false_sys.entry("block", DM0) / "dm").mkdir()
     name = false_sys.node("/dev/dm-0", stat.S_IFBLK, DM0)
     with pytest.raises(DeviceError, match=r"/dev/dm-0: is a device-mapper device.*below it"):
-        open_path(name, "n1")
+        open_path(name)
 
 
 def test_a_block_device_that_is_no_scsi_disk(false_sys: FalseSys) -> None:
     false_sys.entry("block", LOOP0)
     name = false_sys.node("/dev/loop0", stat.S_IFBLK, LOOP0)
     with pytest.raises(DeviceError, match="/dev/loop0: is not a SCSI device"):
-        open_path(name, "n1")
+        open_path(name)
 
 
 def test_a_stale_node(false_sys: FalseSys) -> None:
     """The disk was removed; its node was left."""
     name = false_sys.node("/dev/sda", stat.S_IFBLK, SDA)
     with pytest.raises(DeviceError, match="/dev/sda: is block device 8:0, unknown to the kernel"):
-        open_path(name, "n1")
+        open_path(name)
 
 
 @pytest.mark.parametrize("state", ["offline", "transport-offline", "blocked", "quiesce", ""])
@@ -121,7 +134,7 @@ def test_a_path_that_is_not_running_gets_no_command(false_sys: FalseSys, state: 
     false_sys.entry("block", SDA, false_sys.device(state=state))
     name = false_sys.node("/dev/sda", stat.S_IFBLK, SDA)
     with pytest.raises(DeviceError, match=f"/dev/sda: its path is .*{state}.*not running"):
-        open_path(name, "n1")
+        open_path(name)
 
 
 def test_a_disk_that_became_another(false_sys: FalseSys, tmp_path: Path) -> None:
@@ -228,21 +241,23 @@ def test_the_kernels_copy_of_the_identity(false_sys: FalseSys, state: str) -> No
     """Without a command, so whatever state the path is in."""
     name = _known(false_sys, NAA, state=state)
     assert find_node(name).identification == NAA
-    assert last_identity(name) == name_of_unit(parse_designators(NAA, len(NAA)))
-    assert last_identity(name).startswith("naa.6001405")
+    assert known(name) == name_of_unit(parse_designators(NAA, len(NAA)))
+    assert known(name).startswith("naa.6001405")
 
 
 @pytest.mark.parametrize("page", [None, b"", NAA[:3], NAA[:-1], b"\0" * 12, b"\xff" * 64])
 def test_a_copy_that_cannot_be_understood_is_no_identity(
     false_sys: FalseSys, page: bytes | None
 ) -> None:
-    assert last_identity(_known(false_sys, page)) == ""
+    assert known(_known(false_sys, page)) == ""
 
 
 def test_no_identity_where_the_kernel_has_no_such_device(false_sys: FalseSys) -> None:
     stale = false_sys.node("/dev/sdb", stat.S_IFBLK, SDA1)
-    for name in (stale, "/dev/not-there", "sda", "mock:/tmp/x", str(false_sys.root)):
-        assert last_identity(name) == ""
+    assert known("mock:/tmp/x") == ""
+    for name in (stale, "/dev/not-there", "sda", str(false_sys.root)):
+        with pytest.raises(DeviceError, match=f"^device {name}: "):
+            places_of(name)
 
 
 def test_a_nexus_is_not_taken_for_one_that_was_there_before(false_sys: FalseSys) -> None:
