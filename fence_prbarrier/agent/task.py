@@ -27,6 +27,10 @@ from .log import INFO, WARNING
 # How long a join waits for another one of this node to end.
 TURN_SECONDS = 5.0
 TURN_PAUSE_SECONDS = 0.1
+# Actions that do not wait for vgs where what it has shown in this boot is known.
+MUST_NOT_WAIT = ("off", "status", "list-status")
+# In a name: it may be a pattern.
+WILD = frozenset("*?[")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,15 +92,36 @@ class Task:
         return store.load().joined
 
 
-def device_names(options: Options) -> list[str]:
-    """From ``devices`` and ``devices_file``; InvalidInput if there is none."""
+def device_names(task: Task, dispatcher: Dispatcher) -> list[str]:
+    """From ``devices`` and ``devices_file``, or of the shared volume groups where neither is given.
+
+    InvalidInput if there is none; BarrierError if it cannot be told which.
+    """
+    options = task.options
+
+    def warn(text: str) -> None:
+        dispatcher.report(WARNING, text)
+
+    if not options["devices"] and not options["devices_file"]:
+        from ..volume_groups import VolumeGroups
+
+        groups = VolumeGroups(options["state_dir"], task.deadline, warn)
+        return groups.names(task.action not in MUST_NOT_WAIT)
     names = parse_devices(options["devices"])
     if options["devices_file"]:
         listed = read_devices_file(options["devices_file"])
         names += [name for name in listed if name not in names]
     if not names:
         raise InvalidInput("no devices: give the shared disks in devices or devices_file")
-    return names
+    if not WILD.intersection("".join(names)):
+        return names
+    from ..finding import expand
+
+    def known() -> list[str]:
+        listed = [standing for standing in task.joined().values() if standing.listed]
+        return [device for standing in listed for _, device in standing.paths]
+
+    return expand(names, known, warn)
 
 
 def carry_out(
@@ -126,7 +151,7 @@ def discover(task: Task, dispatcher: Dispatcher) -> list[Unit]:
     """Every LU of the task; BarrierError where one has no usable path."""
     # Only an eviction asks what make a LU is: the quirk table of drain=auto.
     models = task.action == "off"
-    names = device_names(task.options)
+    names = device_names(task, dispatcher)
     units = dispatcher.discover(names, task.local_name, models, task.remembered)
     raise_all(_moved(task, dispatcher))
     _tell_lost(task, units, dispatcher)
@@ -135,7 +160,7 @@ def discover(task: Task, dispatcher: Dispatcher) -> list[Unit]:
 
 def survey(task: Task, dispatcher: Dispatcher) -> tuple[list[Unit], list[BarrierError]]:
     """Every LU that has a usable path, and why others have none."""
-    names = device_names(task.options)
+    names = device_names(task, dispatcher)
     units, troubles = dispatcher.survey(names, task.local_name, False, task.remembered)
     _tell_lost(task, units, dispatcher)
     return units, troubles + _moved(task, dispatcher)

@@ -6,7 +6,7 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
 # The kernel, the SAN and the tools to compare with; then the cluster and its tools.
 packages="user-mode-linux sg3-utils open-iscsi kmod iproute2 udev dmsetup mount
-multipath-tools libiscsi-bin fence-agents strace python3 python3-venv python3-lxml
+multipath-tools lvm2 libiscsi-bin fence-agents strace python3 python3-venv python3-lxml
 libxml2-utils util-linux make
 corosync pacemaker pacemaker-cli-utils resource-agents watchdog pcs crmsh e2fsprogs iputils-ping"
 

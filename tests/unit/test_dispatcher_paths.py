@@ -173,6 +173,14 @@ def test_survey_tells_lost_paths_from_lost_lus(tmp_path: FilePath) -> None:
     assert [name for name, _ in found[0].lost] == [gone[0]] and "not there" in found[0].lost[0][1]
 
 
+def test_the_memory_is_asked_once_for_all_that_is_lost(tmp_path: FilePath) -> None:
+    """It is a file of every LU's paths: a dead fabric must not read it for each of its names."""
+    asked = []
+    gone = [f"mock:{tmp_path}/gone{number}" for number in range(5)]
+    _dispatcher(60).survey(gone, "n1", False, lambda: asked.append(1) or {})  # type: ignore
+    assert len(asked) == 1
+
+
 def test_the_memory_is_asked_only_for_what_cannot_tell(tmp_path: FilePath) -> None:
     def ask() -> dict[str, str]:
         raise AssertionError("asked")
