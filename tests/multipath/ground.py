@@ -148,15 +148,23 @@ class Ground:
         for name in NAMES:
             if self.node(name).files[multipathd.CONF] != multipathd.conf():
                 multipathd.restart(self.node(name))
-        if not self.joined():
-            # Whatever else is registered goes with its node's key.
-            self.join(SURVIVOR)
-            self.join(VICTIM)
-            for caller, plug in ((SURVIVOR, VICTIM), (VICTIM, SURVIVOR)):
-                said = self.agent(caller, "off", plug)
+        for name in NAMES:
+            if not all(name in found.keys for found in self.nexuses()):
+                self.join(name)  # whoever evicts must have joined
+        wanted = dict.fromkeys(NAMES, len(FABRICS))
+        for name, other in (NAMES, NAMES[::-1]):
+            left = [self._of(name, found.keys) for found in self.nexuses()]
+            if any(keys != self._of(name, wanted) for keys in left):
+                # Whatever else it has registered goes with the key.
+                said = self.agent(other, "off", name)
                 assert said.code == 0, said
-                self.join(plug)
+                self.join(name)
         assert self.joined(), self.nexuses()
+
+    @staticmethod
+    def _of(name: str, keys: dict[str, int]) -> dict[str, int]:
+        """Return the registrations of one node, under whatever initiator's name."""
+        return {who: count for who, count in keys.items() if who.startswith(name)}
 
     # -- writers ----------------------------------------------------------------------------
 

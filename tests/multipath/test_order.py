@@ -15,10 +15,7 @@ from .ground import NAMES, Ground
 SHOT = re.compile(r"^PREEMPT AND ABORT on (\S+)(?: of (\S+))?: ", re.MULTILINE)
 OFFSETS_S = (0.0, 0.05, -0.05)
 FLUSH_TIMEOUT_S = 60
-FORGET_NAMES = """
-multipath -F
-rm -f /etc/multipath/bindings
-"""
+RENAME = "multipath -F; cat >/etc/multipath/bindings"
 # The LU that has been found last is found first: every name moves.
 SCAN = """
 for host in /sys/class/scsi_host/host*; do echo "0 0 {lun}" >$host/scan; done
@@ -29,7 +26,9 @@ udevadm settle
 def find(node: Node, luns: list[int]) -> None:
     """Have a node forget all disks, and find its LUs in this order."""
     multipathd.stop(node)
-    node.ok(FORGET_NAMES, timeout=FLUSH_TIMEOUT_S)
+    serials = {u.index: u.serial for u in node.storage.units}
+    names = [f"mpath{'ab'[at]} {multipathd.wwid(serials[lun])}" for at, lun in enumerate(luns)]
+    node.ok(RENAME, FLUSH_TIMEOUT_S, "\n".join([*names, ""]))
     for lun in luns:
         node.forget(lun)
     for lun in luns:
@@ -62,8 +61,8 @@ def test_one_arbiter(permuted: Ground) -> None:
     }
     assert named["n1"].keys() == named["n2"].keys() == {"mpatha", "mpathb"}
     assert all(named["n1"][alias] != named["n2"][alias] for alias in named["n1"])
-    disks = {name: ground.node(name).dev(0, "san0") for name in NAMES}
-    assert lu_of(ground.node("n2"), disks["n1"]) != lu_of(ground.node("n1"), disks["n1"])
+    disks = [{p.block: p.lun for p in ground.node(name).paths()} for name in NAMES]
+    assert disks[0].keys() == disks[1].keys() and disks[0] != disks[1]
     arbiters = set()
     for caller, plug in (NAMES, NAMES[::-1]):
         listed = ground.devices(caller)

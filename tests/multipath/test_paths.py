@@ -34,7 +34,7 @@ def test_join(ground: Ground) -> None:
         for plug in NAMES:
             assert ground.agent(name, "status", plug) == (0, "Status: ON\n")
     said = ground.node("n1").ok(pages.step("paths", "join"))
-    assert said.startswith("Success: Powered ON\n"), said
+    assert said.startswith("Success: "), said
     key = ground.storage.bears(0).key("n1")
     assert said.count(f"Key=0x{key:x}") == len(FABRICS), said
 
