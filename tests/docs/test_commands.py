@@ -75,6 +75,13 @@ def test_a_disk_is_added(node: Node) -> None:
     assert agent(node, "off", "n2", **listed).out == "Success: Powered OFF\n"
 
 
+def test_a_pattern_in_the_file(node: Node) -> None:
+    """It stands for both disks."""
+    join(node, "n2", "n3")
+    done = shell(node, pages.step("sh", "pattern"))
+    assert (done.out, done.err) == (pages.prints("sh", "pattern"), "")
+
+
 def test_checks_of_fence_scsi_are_removed(node: Node) -> None:
     """The files go; where they are not there nothing is amiss."""
     folder = node.path("/run/cluster")
