@@ -120,13 +120,14 @@ class Dispatcher:
         names that leave their LU, or nobody knows which, without a path.
         """
         places: list[Place] = []
-        found, lost = [], []
+        found = []
+        failed: list[tuple[str, Place | None, BarrierError]] = []
         wrong: list[BarrierError] = []
         for name in names:
             try:
                 places += places_of(name)
             except DeviceError as error:
-                lost.append(Lost(name, remembered().get(name, ""), error))
+                failed.append((name, None, error))
         results = in_parallel(
             self._probe, [(place, local_name, models) for place in places], MAX_PROBES_AT_ONCE
         )
@@ -135,7 +136,7 @@ class Dispatcher:
                 wrong.append(result)
                 continue
             if isinstance(result, BarrierError):
-                lost.append(Lost(place.listed, _identity_of(place, remembered()), result))
+                failed.append((place.listed, place, result))
                 continue
             identity, path = result
             if self.led.setdefault(place.listed, identity) != identity:
@@ -143,6 +144,11 @@ class Dispatcher:
                 wrong.append(_two_units(place.listed, self.led[place.listed], path, identity))
             else:
                 found.append(result)
+        memory = remembered() if failed else {}
+        lost = [
+            Lost(listed, _identity_of(place, memory.get(listed, "")), error)
+            for listed, place, error in failed
+        ]
         units = []
         for unit, paths in group(found, lost):
             self.paths[unit.name] = paths
@@ -323,13 +329,13 @@ def _same_as_kernels(place: Place, identity: str) -> None:
         )
 
 
-def _identity_of(place: Place, remembered: Mapping[str, str]) -> str:
+def _identity_of(place: Place | None, remembered: str) -> str:
     """The LU that a path led to which cannot be asked now; empty if that is in doubt.
 
     The kernel's copy of VPD 83h is as old as its device; where this boot's memory
     says otherwise, neither is believed.
     """
-    told = (last_identity(place), remembered.get(place.listed))
+    told = (last_identity(place) if place is not None else "", remembered)
     known = {identity for identity in told if identity}
     return known.pop() if len(known) == 1 else ""
 

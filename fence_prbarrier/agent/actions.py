@@ -159,13 +159,17 @@ def _troubles(
 def _list_status(task: Task, dispatcher: Dispatcher) -> Answer:
     """The status of every node, or an error: never a partial list."""
     units, looks = _inspect(task, dispatcher)
-    troubles = _troubles(units, looks, task.cluster)
-    raise_all(troubles)
+    raise_all(_troubles(units, looks, task.cluster))
+    keys = set()
+    for unit in units:
+        if not isinstance(found := looks[unit.name], BarrierError):
+            keys |= found.keys()
+            tell_oddities(unit, found, task.cluster, dispatcher)
+    present = {key.node for key in keys if key.tag == task.cluster.tag}
     mark = task.options["separator"]
     lines = []
     for name, number in task.cluster.numbers.items():
-        state = "ON" if _is_on(units, looks, task.cluster, number, dispatcher) else "OFF"
-        lines.append(f"{name}{mark}{number}{mark}{state}")
+        lines.append(f"{name}{mark}{number}{mark}{'ON' if number in present else 'OFF'}")
     return Answer(DONE, lines, [])
 
 

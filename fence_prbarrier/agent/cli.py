@@ -24,7 +24,10 @@ from .parameters import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..supervisor import Answer, Pipe
+    from .task import Task
 
 MAX_STDIN_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 16
@@ -71,6 +74,8 @@ def _run(arguments: list[str]) -> int:
     if action in ("metadata", "manpage"):
         return print_lines(_describe(action))
     try:
+        if ACTIONS_BY_NAME[action].people:
+            _refuse_machines(action, values)
         answer = _act(action, options, log)
     except BarrierError as error:
         log.hear(ERROR, f"{action} failed: {error}")
@@ -105,6 +110,8 @@ def _act(action: str, options: Options, log: Log) -> Answer:
     deadline = time.monotonic() + seconds
     local_name = options["local_name"] or local_host_name()
     task = Task(action, options, cluster, local_name, plug, deadline - margin(seconds))
+    if action == "clear":
+        return _clear(task, seconds, log)
 
     def work(pipe: Pipe) -> Answer:
         return perform(task, pipe, log.details)
@@ -113,6 +120,52 @@ def _act(action: str, options: Options, log: Log) -> Answer:
     if action in ("on", "off") and answer.code == 0:
         time.sleep(options.number("power_wait"))
     return answer
+
+
+def _refuse_machines(action: str, values: dict[str, str]) -> None:
+    """InvalidInput where a cluster manager calls, or a script with an empty variable."""
+    if "nodename" in values:
+        raise InvalidInput(
+            f"nodename is given, as Pacemaker does: {action} is for people; no cluster manager may"
+            " send it; a person names a node in plug"
+        )
+    for name in ("plug", "port"):
+        if values.get(name) == "":
+            raise InvalidInput(f"{name} is empty: name the node, or leave {name} out to mean all")
+
+
+def _clear(task: Task, seconds: float, log: Log) -> Answer:
+    """Show, ask, remove: show and remove each in a worker, with the action's time for each."""
+    from ..supervisor import supervise
+    from . import clearing
+
+    def supervised(work: Callable[[Pipe], Answer]) -> Answer:
+        deadline = time.monotonic() + seconds
+        task.deadline = deadline - margin(seconds)
+        return supervise(work, deadline, log.hear)
+
+    answer = supervised(lambda pipe: clearing.show(task, pipe, log.details))
+    if answer.code != clearing.SHOWN:
+        return answer
+    print_lines(answer.out)
+    if not task.options.flag("confirm"):
+        _ask()
+    return supervised(lambda pipe: clearing.remove(task, pipe, log.details, answer.out))
+
+
+def _ask() -> None:
+    """Return if the person at the terminal types "yes", or raise InvalidInput."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise InvalidInput("nothing removed: no terminal to ask at; say confirm=1 (--confirm)")
+    sys.stdout.write("Type yes to remove this: ")
+    sys.stdout.flush()
+    try:
+        answer = sys.stdin.readline()
+    except (KeyboardInterrupt, UnicodeDecodeError):
+        answer = ""
+    if answer.strip() != "yes":
+        sys.stdout.write("\n" if not answer.endswith("\n") else "")
+        raise InvalidInput("nothing removed: the answer was not yes")
 
 
 def margin(seconds: float) -> float:
@@ -124,8 +177,8 @@ def _seconds(action: str, options: Options) -> int:
     """The action's time limit; InvalidInput where its drain policy could never end in it."""
     seconds = options.number("power_timeout")
     _check_drain(options["drain"], seconds)
-    own = {"off": "power_timeout", "on": "on_timeout"}.get(action, "monitor_timeout")
-    return min(seconds, options.number(own))
+    own = {"off": "power_timeout", "on": "on_timeout", "clear": "power_timeout"}
+    return min(seconds, options.number(own.get(action, "monitor_timeout")))
 
 
 def _check_drain(policy: str, power_timeout_seconds: int) -> None:

@@ -44,6 +44,8 @@ ACTION_TEXTS = {
     "metadata": "Print the agent's XML metadata.",
     "manpage": "Print this manual page.",
     "validate-all": "Check the parameters and that every LU can bear the barrier; silent if so.",
+    "clear": "For people only: show and, once confirmed, remove the keys of one node (plug), or all"
+    " keys of this cluster and its reservation, from every LU that is named.",
 }
 
 EXIT_CODES = (

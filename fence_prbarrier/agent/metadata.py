@@ -39,9 +39,12 @@ def metadata() -> str:
     etree.SubElement(root, "vendor-url").text = ""
     parameters = etree.SubElement(root, "parameters")
     for parameter in PARAMETERS:
-        _add(etree, parameters, parameter)
+        if not parameter.people:
+            _add(etree, parameters, parameter)
     actions = etree.SubElement(root, "actions")
     for action in ACTIONS:
+        if action.people:
+            continue
         entry = etree.SubElement(actions, "action", name=action.name)
         if action.on_target:
             entry.set("on_target", "1")

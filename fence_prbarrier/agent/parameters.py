@@ -20,12 +20,13 @@ DEFAULT_STATE_DIR = "/run/fence_prbarrier"
 class Parameter:
     """One row.  ``name`` is the stdin name; the long option has ``-`` for ``_``.
 
-    ``argument`` is the placeholder in help texts, empty for a flag.
+    ``argument`` is the placeholder in help texts, empty for a flag.  ``people``: only
+    a person gives it, so no cluster manager is told of it.
     """
 
     __slots__ = (
         "name", "short", "kind", "default", "text", "argument", "choices", "low", "high",
-        "required", "obsoletes", "deprecated", "effect",
+        "required", "obsoletes", "deprecated", "effect", "people",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +44,7 @@ class Parameter:
         obsoletes: str = "",
         deprecated: bool = False,
         effect: bool = True,
+        people: bool = False,
     ) -> None:
         self.name = name
         self.short = short
@@ -57,6 +59,7 @@ class Parameter:
         self.obsoletes = obsoletes
         self.deprecated = deprecated
         self.effect = effect
+        self.people = people
 
     @property
     def long(self) -> str:
@@ -87,9 +90,12 @@ class Parameter:
 
 
 class Action:
-    """One action, and what it needs: ``plug`` a node, ``units`` devices, ``cluster`` names."""
+    """One action, and what it needs: ``plug`` a node, ``units`` devices, ``cluster`` names.
 
-    __slots__ = ("name", "plug", "units", "on_target", "automatic")
+    ``people``: only a person asks for it, so no cluster manager is told of it.
+    """
+
+    __slots__ = ("name", "plug", "units", "on_target", "automatic", "people")
 
     def __init__(
         self,
@@ -98,12 +104,14 @@ class Action:
         units: bool = True,
         on_target: bool = False,
         automatic: bool = False,
+        people: bool = False,
     ) -> None:
         self.name = name
         self.plug = plug
         self.units = units
         self.on_target = on_target
         self.automatic = automatic
+        self.people = people
 
 
 # No reboot: fabric fencing cuts a node off, it does not start it again.
@@ -117,6 +125,7 @@ ACTIONS = (
     Action("metadata", units=False),
     Action("manpage", units=False),
     Action("validate-all"),
+    Action("clear", people=True),
 )
 ACTIONS_BY_NAME = {action.name: action for action in ACTIONS}
 
@@ -203,6 +212,11 @@ PARAMETERS = (
               "File that everything is logged to; not on a shared disk.", "file"),
     Parameter("logfile", "", STRING, "",
               "File that is logged to as to stderr; not on a shared disk.", "file"),
+    Parameter("confirm", "", BOOLEAN, "0",
+              "For clear only: remove what it shows without asking.", people=True),
+    Parameter("force", "", STRING, "",
+              "For clear only: remove-members removes keys of nodes that stand in the cluster's"
+              " list of nodes too.", "word", ("remove-members",), people=True),
     Parameter("help", "h", BOOLEAN, "0", "Show this help and exit."),
     Parameter("version", "V", BOOLEAN, "0", "Show the version and exit."),
 )  # fmt: skip

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
     from .exchange import Procedure
 
-# 64 nodes of two paths with iSCSI names of 40 characters fit at the first try.
-FIRST_ALLOCATION_BYTES = 12288
+# 64 nodes of four paths with iSCSI names of 40 characters fit at the first try.
+FIRST_ALLOCATION_BYTES = 24576
 MAX_GENERATION_CHASES = 5
 
 

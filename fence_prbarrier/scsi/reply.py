@@ -7,6 +7,8 @@ is read again.  An empty list is only ever the answer of a device that said so.
 
 from __future__ import annotations
 
+from sys import intern
+
 from ..errors import ProtocolError, Truncated
 from ..key import Key
 from . import spc
@@ -108,7 +110,7 @@ def _body(name: str, data: bytes, allocation_length: int) -> tuple[int, bytes]:
         raise ProtocolError(f"{name}: the reply is cut off: {len(data)} of {needed} bytes came")
     # Some transports hand over the whole buffer without a residual: what lies
     # beyond the declared length must then be the zeros that the buffer began with.
-    if any(data[needed:]):
+    if data[needed:] != bytes(len(data) - needed):
         raise ProtocolError(f"{name}: {len(data)} bytes came where {needed} were declared")
     return generation, data[HEADER_BYTES:needed]
 
@@ -221,6 +223,7 @@ def _descriptor(name: str, body: bytes, offset: int) -> tuple[Registration, int]
         _reservation(name, key, fixed[13]) if holder else None,
         all_target_ports,
         None if all_target_ports else int.from_bytes(fixed[18:20], "big"),
-        describe_transport_id(transport_id),
+        # One text for all LUs and paths: a node's name stands in every list.
+        intern(describe_transport_id(transport_id)),
     )
     return registration, end

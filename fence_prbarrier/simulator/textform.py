@@ -185,7 +185,7 @@ HEADER_LINES = 1 + len(HEADER)
 class _Reader:
     """The unit as far as it has been read."""
 
-    __slots__ = ("unit", "nexuses")
+    __slots__ = ("unit", "nexuses", "registered", "registered_ports")
 
     def __init__(self, lines: list[str]) -> None:
         header: dict[str, str] = {}
@@ -215,12 +215,26 @@ class _Reader:
         self.unit.reservations.aptpl = bool(value_of("aptpl", 1))
         self.unit.next_tag = value_of("next-tag", MAX_NUMBER)
         self.nexuses: list[Nexus] = []
+        # Asking Reservations.of() of each registration would cost the square of their number.
+        self.registered: set[Nexus] = set()
+        self.registered_ports: set[tuple[str, str]] = set()  # with ALL_TG_PT
 
     def nexus(self, text: str) -> Nexus:
         index = _number(text, MAX_NUMBER)
         if index >= len(self.nexuses):
             raise SimulatorError(f"no I_T nexus {index}")
         return self.nexuses[index]
+
+    def register(self, registration: Registration) -> None:
+        """Add a registration, unless an earlier one covers its nexus."""
+        nexus = registration.nexus
+        port = (nexus.initiator, nexus.isid)
+        if nexus in self.registered or port in self.registered_ports:
+            raise SimulatorError(f"I_T nexus {nexus} is registered twice")
+        self.registered.add(nexus)
+        if registration.all_tg_pt:
+            self.registered_ports.add(port)
+        self.unit.reservations.registrations.append(registration)
 
 
 def _read_nexus(reader: _Reader, words: list[str]) -> None:
@@ -241,14 +255,11 @@ def _read_nexus(reader: _Reader, words: list[str]) -> None:
 
 def _read_registration(reader: _Reader, words: list[str]) -> None:
     number, key_text, all_tg_pt = _fields(words, 3)
-    state = reader.unit.reservations
     nexus = reader.nexus(number)
-    if state.of(nexus) is not None:
-        raise SimulatorError(f"I_T nexus {nexus} is registered twice")
     key = _key(key_text)
     if not key:
         raise SimulatorError("a registration with key zero")
-    state.registrations.append(Registration(nexus, key, _flag(all_tg_pt)))
+    reader.register(Registration(nexus, key, _flag(all_tg_pt)))
 
 
 def _read_reservation(reader: _Reader, words: list[str]) -> None:

@@ -192,9 +192,9 @@ class Stage:
         ]
 
     def memories(self) -> dict[str, bytes]:
-        """Every file of every state_dir."""
+        """Every file of every state_dir, but what was seen of other nodes."""
         return {
             str(file.relative_to(self.folder)): file.read_bytes()
             for file in sorted(self.folder.glob("state-*/*"))
-            if file.suffix != ".lock"
+            if file.suffix not in (".lock", ".seen")
         }

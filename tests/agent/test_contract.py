@@ -25,6 +25,17 @@ def test_join_evict_and_rejoin_tell_one_story(joined: Stage) -> None:
     assert joined.do("n3", "monitor") == (0, "", "")
 
 
+def test_list_status_goes_by_any_lu_and_by_keys_of_this_cluster(joined: Stage) -> None:
+    """n3 is left on one LU; a stranger's key bears n2's number, which is told once."""
+    assert joined.do("n1", "off", "n2").code == 0
+    (own,) = joined.keys("n3")
+    assert joined.reserve_out("n3", 0, own, 0, unit=1) == 0
+    assert joined.reserve_out("n4", 6, 0, 0xBEEF_0002_00000001) == 0
+    code, out, err = joined.do("n1", "list-status")
+    assert (code, out) == (0, "n1,1,ON\nn2,2,OFF\nn3,3,ON\n")
+    assert err.count("is registered too and may write") == err.count("\n") == 1
+
+
 def test_a_second_on_changes_nothing(joined: Stage) -> None:
     """Same incarnation, PRGENERATION unchanged, nothing sent that changes state."""
     before, memory = joined.pictures(), joined.memories()

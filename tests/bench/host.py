@@ -38,28 +38,36 @@ def start(words: list[str], stdin: bytes) -> subprocess.Popen[bytes]:
         return subprocess.Popen(words, stdin=file, stdout=subprocess.DEVNULL, env=env)
 
 
-def seconds_of(words: list[str], stdin: bytes, expected: int) -> float:
+def seconds_of(
+    words: list[str], stdin: bytes, expected: int, limit_seconds: int = RUN_TIMEOUT_S
+) -> float:
     """How long a program takes, from its start to its end."""
     began = time.perf_counter()
-    code = start(words, stdin).wait(RUN_TIMEOUT_S)
+    code = start(words, stdin).wait(limit_seconds)
     seconds = time.perf_counter() - began
     assert code == expected, (words, code)
     return seconds
 
 
-def peak_mib_of(words: list[str], stdin: bytes) -> float:
+def reap() -> int:
+    """Wait until no child is left, adopted ones included; the largest one's peak in KiB."""
+    peak_kib = 0
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            peak_kib = max(peak_kib, os.wait4(-1, 0)[2].ru_maxrss)
+    return peak_kib
+
+
+def peak_mib_of(words: list[str], stdin: bytes, limit_seconds: int = RUN_TIMEOUT_S) -> float:
     """The largest of a program's processes.
 
     A shell in the background starts it: a process's ru_maxrss begins with the
     size of whoever it was forked from, and the shell is small.
     """
+    reap()  # what earlier programs left behind is not this one's
     script = 'exec 3<&0; "$@" <&3 3<&- &'
-    start(["/bin/sh", "-c", script, "sh", *words], stdin).wait(RUN_TIMEOUT_S)
-    peak_kib = 0
-    with contextlib.suppress(ChildProcessError):  # until no orphan is left
-        while True:
-            peak_kib = max(peak_kib, os.wait4(-1, 0)[2].ru_maxrss)
-    return peak_kib / 1024
+    start(["/bin/sh", "-c", script, "sh", *words], stdin).wait(limit_seconds)
+    return reap() / 1024
 
 
 def install(directory: str) -> str:

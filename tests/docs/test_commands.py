@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..fenced.node import Node
 from . import machine, pages
 from .machine import agent, shell
@@ -80,6 +82,60 @@ def test_a_pattern_in_the_file(node: Node) -> None:
     join(node, "n2", "n3")
     done = shell(node, pages.step("sh", "pattern"))
     assert (done.out, done.err) == (pages.prints("sh", "pattern"), "")
+
+
+def plain(text: str) -> str:
+    """What clear shows, without what differs from disk to disk and from boot to boot."""
+    text = re.sub(r"LU \S+ \(.*\):", "LU:", text)
+    text = re.sub(r"[0-9a-f]{4}:([0-9a-f]{4}):[0-9a-f]{8}", r"T:\1:I", text)
+    text = re.sub(r"incarnation \d+ \(\d{4}-\d\d-\d\d\)", "incarnation", text)
+    return re.sub(r"iqn\.\S+?([:.])(n\d),i,0x[0-9a-f]+", r"\2", text)
+
+
+def test_a_disk_is_cleared_when_it_has_left(node: Node) -> None:
+    """At a terminal, as the page shows it; any other answer, and none, removes nothing."""
+    join(node, "n1", "n2")
+    command = pages.step("sh", "clear-disk")
+    node.path(f"{machine.WORK}/clear.sh").write_text(machine.simulated(node, command))
+    wanted = plain(pages.prints("sh", "clear-disk"))
+    at_a_terminal = "printf '%s\\n' {} | script -qec 'sh clear.sh' /dev/null"
+    for answer in ("no", "yes"):
+        assert agent(node, "status", "n2").out == "Status: ON\n"
+        done = shell(node, at_a_terminal.format(answer))
+        said = plain(done.out.replace("\r", "").replace(f"{answer}\n", "", 1))
+        question = "Type yes to remove this: "
+        assert question in said
+        if answer == "yes":
+            assert done.code == 0
+            assert said.replace(question, f"{question}yes\n") == wanted
+        else:
+            assert done.code == 1 and "nothing removed" in said
+    left = agent(node, "status", "n2", devices=pages.DISKS[1])
+    assert left.code == 1 and "no reservation stands" in left.err
+    assert agent(node, "status", "n2", devices=pages.DISKS[0]).out == "Status: ON\n"
+
+
+def test_a_node_is_cleared_that_has_left(node: Node) -> None:
+    """Its number is in no list; without confirm and a terminal it is only shown."""
+    join(node, "n1", "n2", "n3")
+    conf = node.path("/etc/corosync/corosync.conf")
+    conf.write_text(machine.corosync_conf(["n1", "n2"]))
+    command = pages.step("sh", "clear-node")
+    shown = shell(node, f"set +e\n{command.replace(' --confirm', '')}")
+    wanted = plain(pages.prints("sh", "clear-node"))
+    assert shown.code == 1 and "nothing removed: no terminal" in shown.err
+    assert plain(shown.out) == wanted.replace("Success: Cleared\n", "")
+    done = shell(node, command)
+    assert (done.code, done.err, plain(done.out)) == (0, "", wanted)
+    again = shell(node, command)
+    assert again.out.endswith(f"{_told()}\n") and again.code == 0
+
+
+def _told() -> str:
+    """What the page says that it says where there is nothing to remove."""
+    text = " ".join(pages.prose(pages.DOCS / "clearing.md"))
+    (told,) = [word for word in pages.words_in(text) if word.startswith("Success: Already")]
+    return told
 
 
 def test_checks_of_fence_scsi_are_removed(node: Node) -> None:

@@ -104,3 +104,16 @@ def test_unfencing_another_node_is_refused(two: Two, stage: Stage) -> None:
     assert stage.pictures() == before
     assert two.n1.warnings() == []
     assert re.search(r"not eligible to fence \(on\) n2", two.n1.log())
+
+
+def test_no_configuration_makes_the_fencer_clear(two: Two, stage: Stage) -> None:
+    """Told to send clear in place of off, with all that would confirm it: refused."""
+    n1, _ = two
+    sure = {"confirm": "1", "force": "remove-members"}
+    n1.register("clearing", {**parameters(stage), **sure, "pcmk_off_action": "clear"})
+    n1.succeed("--deregister", DEVICE)
+    before = stage.pictures()
+    n1.fail("--fence", "n2")
+    assert stage.pictures() == before
+    refused = "clear is for people; no cluster manager may send it"
+    assert n1.warnings() and all(refused in line for line in n1.warnings())

@@ -73,7 +73,7 @@ class Node:
         """Start one action; ``program`` goes in place of ``-m fence_prbarrier``."""
         values = {
             "action": action,
-            "plug": plug,
+            **({"plug": plug} if plug else {}),
             "local_name": self.name,
             "nodes": NODES,
             "cluster_name": self.cluster,

@@ -188,3 +188,22 @@ def test_a_file_that_is_whole_and_wrong_is_refused(at: int, line: str, reason: s
     assert reason in str(caught.value)
     if at > 10:
         assert str(caught.value).startswith(f"line {at + 1}: ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "refused"), [("10", True), ("11", True), ("01", False), ("00", False)]
+)
+def test_one_initiator_port_is_covered_once(flags: str, refused: bool) -> None:
+    """ALL_TG_PT covers every I_T nexus of its port; one of the port's nexuses only itself."""
+    lines = dump(unit_with(A, kind=WERO)).decode().split("\n")[:-2]
+    other = f"nexus {A.initiator} {A.isid} {A.port + 1} -"
+    lines[11:] = [
+        lines[11],
+        other,
+        *(f"registration {n} {9:016x} {f}" for n, f in enumerate(flags)),
+    ]
+    if refused:
+        with pytest.raises(SimulatorError, match=r"line 15: .* is registered twice"):
+            load(_sealed(lines))
+    else:
+        assert len(load(_sealed(lines)).reservations.registrations) == 2

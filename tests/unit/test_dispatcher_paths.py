@@ -120,6 +120,29 @@ def test_a_plan_can_be_told_not_to_wait_for_the_only_path(two_paths: tuple) -> N
     assert [found[name][0].good for name in ("a", "b")] == [False, True]
 
 
+def test_who_shares_the_session_of_a_path_that_hangs_is_not_waited_for(two_paths: tuple) -> None:
+    """A dead fabric has hundreds of paths; only the first of them costs its time."""
+    dispatcher, paths = two_paths
+    paths[0].session = "target1"
+    others = [Path(f"mock:{number}", Hanging(), f"h{number}", session="target1")
+              for number in range(100)]  # fmt: skip
+    dispatcher.drive(_ask(READ), paths)
+    began = time.monotonic()
+    for path in others:
+        (outcome,) = dispatcher.drive(_ask(READ), [path, paths[1]])
+        assert outcome.verdict == "unknown" and "hangs" in outcome.detail
+        assert path.transport.asked == []  # type: ignore[attr-defined]
+    assert time.monotonic() - began < 2
+    # Another session is, and so is the only path of a LU: no other could do it.
+    dispatcher.limits.command_seconds = 0.05
+    elsewhere = Path("mock:other", Transport(), "o", session="target2")
+    assert dispatcher.drive(_ask(READ), [elsewhere, paths[1]])[0].good
+    only = Path("mock:only", Hanging(), "only", session="target1")
+    threading.Timer(0.2, only.transport.gate.set).start()  # type: ignore[attr-defined]
+    (outcome,) = dispatcher.drive(_ask(READ), [only])
+    assert outcome.good
+
+
 # --- Survey --------------------------------------------------------------------------------------
 
 
@@ -148,6 +171,14 @@ def test_survey_tells_lost_paths_from_lost_lus(tmp_path: FilePath) -> None:
         _dispatcher(60).discover(names[:2] + gone, "n1", False, lambda: memory)
     found = _dispatcher(60).discover([names[0], gone[0]], "n1", False, lambda: memory)
     assert [name for name, _ in found[0].lost] == [gone[0]] and "not there" in found[0].lost[0][1]
+
+
+def test_the_memory_is_asked_once_for_all_that_is_lost(tmp_path: FilePath) -> None:
+    """It is a file of every LU's paths: a dead fabric must not read it for each of its names."""
+    asked = []
+    gone = [f"mock:{tmp_path}/gone{number}" for number in range(5)]
+    _dispatcher(60).survey(gone, "n1", False, lambda: asked.append(1) or {})  # type: ignore
+    assert len(asked) == 1
 
 
 def test_the_memory_is_asked_only_for_what_cannot_tell(tmp_path: FilePath) -> None:

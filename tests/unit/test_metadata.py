@@ -53,11 +53,11 @@ def test_what_pacemaker_needs() -> None:
     """plug obsoletes port, both published; on is unfencing on the target; no reboot."""
     root = etree.fromstring(metadata().encode())
     named = {entry.get("name"): entry for entry in root.iter("parameter")}
-    assert list(named) == [parameter.name for parameter in PARAMETERS]
+    assert list(named) == [parameter.name for parameter in PARAMETERS if not parameter.people]
     assert named["plug"].get("obsoletes") == "port"
     assert named["port"].get("deprecated") == "1"
     actions = {entry.get("name"): entry for entry in root.iter("action")}
-    assert list(actions) == [action.name for action in ACTIONS]
+    assert list(actions) == [action.name for action in ACTIONS if not action.people]
     assert dict(actions["on"].attrib) == {"name": "on", "on_target": "1", "automatic": "1"}
     assert "reboot" not in actions
 
@@ -67,6 +67,15 @@ def test_no_two_options_share_a_name() -> None:
     shorts = [parameter.short for parameter in PARAMETERS if parameter.short]
     assert len(set(longs)) == len(longs)
     assert len(set(shorts)) == len(shorts)
+
+
+def test_what_is_for_people_is_not_exported() -> None:
+    """clear, and what goes with it: no configuration is to hold them."""
+    text = metadata()
+    assert {each.name for each in (*ACTIONS, *PARAMETERS) if each.people} == {
+        "clear", "confirm", "force",
+    }  # fmt: skip
+    assert not any(f'name="{name}"' in text for name in ("clear", "confirm", "force"))
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)

@@ -1,0 +1,89 @@
+"""After a clearing that failed, on odd targets, and what others make of one that did not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fence_prbarrier.key import Key
+
+from .resource import EVICTED, GENERIC, Resource, assert_fails, clear_faults
+from .stage import NODES, Stage, assert_refused
+from .test_clear import ALL, cleared, foreign, shape
+from .test_watchdog import FINE, _check
+
+
+def test_a_command_that_fails_in_the_middle_and_the_next_run(joined: Stage) -> None:
+    """It tells what is cleared and what was not begun; run again it finishes."""
+    joined.fault("sense:3/11/00 op=5f/05 skip=1", 0)
+    result = joined.do("n1", "clear", **ALL)
+    assert result.code == 1 and "Success" not in result.out
+    assert "run clear again; not begun: naa." in result.err and result.err.count("\n") == 1
+    assert joined.keys("n3", 1)
+    cleared(joined.do("n1", "clear", **ALL))
+    assert all(picture[-2:] == ["nobody registered", "not reserved"] for picture in shape(joined))
+
+
+def test_a_run_whose_path_dies_leaves_nothing_that_the_next_one_keeps(joined: Stage) -> None:
+    """A temporary key was registered and could not be taken back: it counts as n2's."""
+    nodes = f"{NODES},n4:4"
+    for unit in (0, 1):
+        joined.fault("dead-path op=5f skip=2", unit)  # after the probe and the registration
+    result = joined.do("n4", "clear", "n2", nodes=nodes, **ALL)
+    assert result.code == 1 and "NO_CONNECT" in result.err and "run clear again" in result.err
+    (left,) = joined.keys("n4")
+    assert Key(left).node == 2 and joined.do("n1", "status", "n2").out == "Status: ON\n"
+    clear_faults(joined)
+    cleared(joined.do("n1", "clear", "n2", **ALL))
+    assert joined.keys("n4") == joined.keys("n2") == []
+    assert joined.do("n1", "status", "n2") == (2, "Status: OFF\n", "")
+
+
+@pytest.mark.parametrize("profile, code", [("lio", 0), ("tgt", 1), ("liar", 1)])
+def test_targets(tmp_path: Path, profile: str, code: int) -> None:
+    """tgt has no PREEMPT AND ABORT, istgt says GOOD and does nothing: said, and nothing else."""
+    stage = Stage(tmp_path, lus=1, profile=profile).join_all()
+    keys = [stage.keys(node) for node in ("n1", "n2", "n3")]
+    for plug in ("n2", ""):
+        result = stage.do("n3", "clear", plug, **ALL)
+        assert (result.code, "Success: Cleared" in result.out) == (code, not code), result
+        if code:
+            words = {"tgt": "does not know PREEMPT AND ABORT", "liar": "did not become clear"}
+            assert words[profile] in result.err and result.err.count("\n") == 1
+            assert [stage.keys(node) for node in ("n1", "n2", "n3")] == keys
+            assert any(line.startswith("reserved type 5 ") for line in stage.pictures()[0])
+    assert code or stage.pictures()[0][1:] == ["nobody registered", "not reserved"]
+
+
+def test_a_cleared_lu_is_no_eviction(joined: Stage) -> None:
+    """Watchdog and resource agent tell the two apart; this boot's memory is left alone."""
+    clone = Resource(joined, "n2").started()
+    before = joined.memories()
+    cleared(joined.do("n1", "clear", **ALL))
+    assert joined.memories() == before
+    for node in ("n1", "n2"):
+        told = _check(joined.state(node))
+        assert told.code == FINE and "was cleared or has lost its state" in told.out
+    told = clone.do("monitor")
+    assert_fails(told, GENERIC, "lost every registration")
+    assert told.code != EVICTED
+    assert joined.do("n1", "on", "n1") == (0, "Success: Powered ON\n", "")
+
+
+def test_a_cleared_lu_that_bears_foreign_keys(joined: Stage) -> None:
+    """It is not bare: no eviction to the watchdog, and one to the clone and to on (rule 4)."""
+    clone = Resource(joined, "n2").started()
+    foreign(joined)
+    cleared(joined.do("n1", "clear", **ALL))
+    assert _check(joined.state("n2")).code == FINE
+    assert_fails(clone.do("monitor"), EVICTED, "evicted")
+    assert_refused(joined.do("n2", "on", "n2"), "rejoin=allow")
+    result = joined.do("n2", "on", "n2", rejoin="allow")
+    assert (result.code, result.out) == (0, "Success: Powered ON\n")
+
+
+def test_one_node_cleared_is_an_eviction(joined: Stage) -> None:
+    """The barrier stands without its key, so its watchdog has it rebooted."""
+    cleared(joined.do("n1", "clear", "n2", **ALL))
+    assert "has been evicted" in _check(joined.state("n2")).out
