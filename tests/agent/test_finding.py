@@ -98,6 +98,12 @@ def test_no_devices_and_no_volume_groups(joined: Stage) -> None:
     assert Resource(joined).do("start", devices=None).code == GENERIC
 
 
+def test_clear_wants_its_disks_named(joined: Stage) -> None:
+    """What is cleared is what a person names, not what LVM shows."""
+    result = joined.do("n1", "clear", "n2", devices=None)
+    assert_refused(result, "clear: give the disks to be cleared")
+
+
 # --- a LU that is added --------------------------------------------------------------------------
 
 
