@@ -170,8 +170,6 @@ def withdraw(own: Key, persist: bool, paths: list[int], snapshot: Snapshot) -> P
     """Take back what an evicted life registered on these paths.
 
     APTPL is asked for here too: the last registration wins, and this may be the last.
-
-
     Not where this life holds the reservation: it would go with the registration
     (SPC-4 5.13.11.2.3), and with it everybody's barrier.
     """
