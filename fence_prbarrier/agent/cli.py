@@ -155,7 +155,8 @@ def _clear(task: Task, seconds: float, log: Log) -> Answer:
 
 def _ask() -> None:
     """Return if the person at the terminal types "yes", or raise InvalidInput."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    terminals = [stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)]
+    if not all(terminals):
         raise InvalidInput("nothing removed: no terminal to ask at; say confirm=1 (--confirm)")
     sys.stdout.write("Type yes to remove this: ")
     sys.stdout.flush()

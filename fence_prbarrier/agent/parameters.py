@@ -139,10 +139,13 @@ PARAMETERS = (
               "The node that Pacemaker names; serves where plug is not given.", "name"),
     Parameter("devices", "d", STRING, "",
               "Shared disks, separated by commas or blanks: block, sg or bsg nodes of whole SCSI"
-              " disks, by-id links, or mock:FILE for a simulated one.", "devices"),
+              " disks, dm-multipath devices, links to these, patterns such as"
+              " /dev/disk/by-id/wwn-0x6*, or mock:FILE for a simulated one. Default, where"
+              " devices_file is not given either: the disks of all shared LVM volume groups.",
+              "devices"),
     Parameter("devices_file", "", STRING, "",
-              "File with one device a line, read at every action, in addition to devices; so the"
-              " set can change without a change of the configuration.", "file"),
+              "File with one device or pattern a line, read at every action, in addition to"
+              " devices; so the set can change without a change of the configuration.", "file"),
     Parameter("cluster_name", "", STRING, "",
               "Name of the cluster, from which the tag in its keys is made."
               " Default: cluster_name of corosync.conf.", "name"),

@@ -102,6 +102,8 @@ def device_names(task: Task, dispatcher: Dispatcher) -> list[str]:
     def warn(text: str) -> None:
         dispatcher.report(WARNING, text)
 
+    if task.action == "clear" and not options["devices"] and not options["devices_file"]:
+        raise InvalidInput("clear: give the disks to be cleared in devices or devices_file")
     if not options["devices"] and not options["devices_file"]:
         from ..volume_groups import VolumeGroups
 

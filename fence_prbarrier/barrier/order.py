@@ -100,7 +100,7 @@ def require_cleared(order: Order, snapshot: Snapshot) -> None:
     if left:
         raise BarrierBroken(f"{', '.join(map(str, left))} is registered again: run clear again")
     held, before = snapshot.reservation, order.shown.reservation
-    if order.kept(order.shown):
+    if order.kept(snapshot):
         if before is not None:
             rules.require_barrier(snapshot, order.tag)
     elif held is not None and held.key is not None and held.key.tag == order.tag:

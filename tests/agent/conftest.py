@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from fence_prbarrier.barrier.memory import Standing
+from fence_prbarrier.errors import BarrierError
+from fence_prbarrier.lvm import shared_volumes
 from fence_prbarrier.state import Store
 
 from .stage import Stage
+
+VGS_SECONDS = 30.0
 
 
 def _copy(source: Stage, folder: Path) -> Stage:
@@ -38,6 +42,17 @@ def _copy(source: Stage, folder: Path) -> Stage:
         }
         store.save(memory.having_joined(moved))
     return copy
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_shared_groups() -> None:
+    """Actions that are given no devices would act on this machine's own."""
+    try:
+        found = shared_volumes(VGS_SECONDS, lambda _: None)
+    except BarrierError:
+        return  # to the agent that is an error too
+    if found:
+        pytest.exit(f"this machine has shared volume groups ({found[0]}, ...); run the lab's tests")
 
 
 @pytest.fixture(scope="session")

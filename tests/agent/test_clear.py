@@ -87,6 +87,19 @@ def test_without_a_terminal_it_only_shows(joined: Stage) -> None:
     assert joined.do("n1", "clear", confirm="no", force="remove-members") == shown
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "</dev/null", "<&- >&- 2>&-"])
+def test_with_closed_descriptors_it_removes_nothing(joined: Stage, closed: str) -> None:
+    before = joined.pictures()
+    script = f'exec "$0" "$@" {closed}'
+    options = joined.options("n1", {"force": "remove-members"})
+    given = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    process = start(["-o", "clear", *given], joined.folder, prefix=("sh", "-c", script))
+    result = finish(process)
+    assert result.code == 1 and "Traceback" not in result.err
+    assert ("2>&-" in closed) == (result.err == "")
+    assert joined.pictures() == before
+
+
 def test_members_are_not_removed_unless_it_is_forced(joined: Stage) -> None:
     """Naming them, and what to do instead; nothing is removed although it was confirmed."""
     before = joined.pictures()

@@ -299,7 +299,7 @@ def test_wrong_parameters(bare: Stage) -> None:
             assert_fails(barrier.do(action, **wrong), CONFIGURED, next(iter(wrong)))
     for wrong, word in (
         ({"local_name": "n9"}, "'n9', has no number"),
-        ({"devices": None}, "devices"),
+        ({"devices": " , "}, "no devices"),
         ({"devices_file": "/gone"}, "devices_file /gone"),
     ):
         for action in ("start", "validate-all"):

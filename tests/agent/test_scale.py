@@ -19,8 +19,8 @@ from .stage import ROOT
 BENCHMARK_LIMIT_SECONDS = 120
 # SCSI commands of an action: for each path of a LU, and for each LU besides.
 COMMANDS = {
-    # Identity, REGISTER, read-back; look, REPORT CAPABILITIES, look, REPORT CAPABILITIES.
-    "on": (3, 4),
+    # Identity, look, REGISTER, read-back; REPORT CAPABILITIES, look, REPORT CAPABILITIES.
+    "on": (4, 3),
     # Identity, look.
     "status": (2, 0),
     # Identity, make and model, read-back; look, PREEMPT AND ABORT.

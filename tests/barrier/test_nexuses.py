@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from fence_prbarrier.barrier.everywhere import join_everywhere, known_count
+from fence_prbarrier.barrier.everywhere import Each, join_everywhere, known_count
 from fence_prbarrier.barrier.exchange import Route
-from fence_prbarrier.barrier.join import in_place
+from fence_prbarrier.barrier.join import in_place, leave
 from fence_prbarrier.barrier.memory import NO_NEXUS, Memory, Standing
 from fence_prbarrier.barrier.unit import Unit
 from fence_prbarrier.errors import NotMember
+from fence_prbarrier.key import Key
 from fence_prbarrier.scsi import command as build
 from fence_prbarrier.simulator.values import Nexus
 
@@ -208,3 +209,20 @@ def _repairing(fabric: Fabric) -> Any:
     memory = fabric.memory(1)
     plan = join_everywhere(fabric.described(1), memory, "auto", "reboot", fabric.clock)
     return fabric.steps(1, plan)
+
+
+def test_what_takes_registrations_back_keeps_aptpl() -> None:
+    """Rule 7: the last registration wins, and this is one too."""
+    fabric = Fabric("spec")
+    fabric.ports = {1: [0, 1], 2: [0]}
+    for node in (2, 1):  # node 2 holds the reservation
+        fabric.join(node)
+    key = fabric.key(1)
+    assert fabric.units[LU].reservations.aptpl
+    fabric.finish(fabric.steps(1, _leaving(key)))
+    assert fabric.bearing(1) == set()
+    assert fabric.units[LU].reservations.aptpl
+
+
+def _leaving(key: Key) -> Any:
+    yield Each({LU: leave(key, Route(2))})

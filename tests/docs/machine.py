@@ -62,6 +62,7 @@ def simulated(node: Node, text: str) -> str:
     """A text of the pages with simulated disks in place of the examples'."""
     for number, disk in enumerate(pages.DISKS):
         text = text.replace(disk, f"mock:{node.folder}/lu{number}?profile=spec")
+    text = text.replace(pages.PATTERN, f"mock:{node.folder}/lu[01]?profile=spec")
     return text.replace("/etc/fence_prbarrier.devices", f"{WORK}/devices")
 
 

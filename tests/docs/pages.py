@@ -24,6 +24,8 @@ DOCS = REPO / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 # The disks of the examples.
 DISKS = tuple(f"/dev/disk/by-id/wwn-0x600140500000000000000000000000a{n}" for n in (1, 2))
+# All of them.
+PATTERN = "/dev/disk/by-id/wwn-0x600140500000000000000000000000a[12]"
 KINDS = ("run", "file", "prints", "shown")
 TOOLS = ("pcs", "crm", "xml")
 OTHER_TOOLS = ("any", "sh", "lab", "paths")

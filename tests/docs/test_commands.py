@@ -77,6 +77,13 @@ def test_a_disk_is_added(node: Node) -> None:
     assert agent(node, "off", "n2", **listed).out == "Success: Powered OFF\n"
 
 
+def test_a_pattern_in_the_file(node: Node) -> None:
+    """It stands for both disks."""
+    join(node, "n2", "n3")
+    done = shell(node, pages.step("sh", "pattern"))
+    assert (done.out, done.err) == (pages.prints("sh", "pattern"), "")
+
+
 def plain(text: str) -> str:
     """What clear shows, without what differs from disk to disk and from boot to boot."""
     text = re.sub(r"LU \S+ \(.*\):", "LU:", text)
