@@ -36,12 +36,12 @@ def find(node: Node, luns: list[int]) -> None:
     multipathd.start(node)
 
 
-@pytest.fixture
-def permuted(ground: Ground) -> Iterator[Ground]:
+@pytest.fixture(scope="module")
+def permuted(booted: Ground) -> Iterator[None]:
     """n2 finds the LUs the other way round."""
-    find(ground.node("n2"), ground.luns[::-1])
-    yield ground
-    find(ground.node("n2"), ground.luns)
+    find(booted.node("n2"), booted.luns[::-1])
+    yield
+    find(booted.node("n2"), booted.luns)
 
 
 def lu_of(node: Node, name: str) -> str:
@@ -52,9 +52,9 @@ def lu_of(node: Node, name: str) -> str:
     raise AssertionError(f"{node.name} has no map with {name}")
 
 
-def test_one_arbiter(permuted: Ground) -> None:
+@pytest.mark.usefixtures("permuted")
+def test_one_arbiter(ground: Ground) -> None:
     """Both nodes begin with the same LU, whatever they call it, and one wins each duel."""
-    ground = permuted
     named = {
         name: {known.name: wwid for wwid, known in multipathd.maps(ground.node(name)).items()}
         for name in NAMES
@@ -76,9 +76,9 @@ def test_one_arbiter(permuted: Ground) -> None:
     assert len(arbiters) == 1, arbiters
 
 
-def test_a_duel(permuted: Ground) -> None:
+@pytest.mark.usefixtures("permuted")
+def test_a_duel(ground: Ground) -> None:
     """Each evicts the other at once: one of them wins, on both LUs."""
-    ground = permuted
     for offset in OFFSETS_S:
         first, second = NAMES if offset >= 0 else NAMES[::-1]
         given = {name: ground.devices(name) for name in NAMES}
