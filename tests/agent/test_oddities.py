@@ -9,9 +9,10 @@ from .stage import Stage, assert_refused
 
 def test_control_characters_stay_in_one_line(joined: Stage) -> None:
     """And no escape sequence reaches a terminal."""
-    result = joined.do("n1", "monitor", "n1", devices="/dev/a\033[31mx")
-    assert_refused(result, "is not there", "\\x1b[31mx")
-    assert "\033" not in result.err
+    for name, why in (("/dev/a\033]x", "is not there"), ("/dev/a\033[31mx", "matches no disk")):
+        result = joined.do("n1", "monitor", "n1", devices=name)
+        assert_refused(result, why, name.replace("\033", "\\x1b"))
+        assert "\033" not in result.err
 
 
 def test_a_link_to_a_simulated_lu_is_the_same_path(joined: Stage) -> None:
