@@ -32,7 +32,7 @@ test:
 cluster:
 	@tests/run tests/cluster $(ARGS)
 
-# All of tests/multipath, with ARGS fences in the moment of path loss: ARGS=100 takes some 40 min.
+# All of tests/multipath, with ARGS fences in the moment of path loss: ARGS=100 takes some 25 min.
 paths:
 	@PRBARRIER_PATH_ROUNDS=$(or $(ARGS),100) tests/run -s tests/multipath
 

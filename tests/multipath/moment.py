@@ -11,8 +11,8 @@ from ..cluster.storage import Bears
 from .ground import FABRICS, SURVIVOR, VICTIM, Ground
 
 WATCHED_S = 1.0
-# The cut comes at any time from the start of `off` until its end would be without it.
-SPREAD = 1.0
+# The cut comes at any time from the start of `off` until shortly before its end without one.
+SPREAD = 0.9
 WARM_UPS = 3
 
 
