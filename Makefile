@@ -16,7 +16,8 @@ WATCHDOGDIR = $(SYSCONFDIR)/watchdog.d
 FILL_IN = sed -e 's|@PYTHON@|$(AGENT_PYTHON)|' -e 's|@DATADIR@|$(DATADIR)|' \
     -e '1s|/usr/bin/python3|$(AGENT_PYTHON)|'
 
-.PHONY: demo test cluster lint metadata bench times scale install uninstall clean
+.PHONY: demo test cluster paths lint metadata bench times scale paths-table \
+    install uninstall clean
 
 # A fence, shown on simulated disks.  Needs Python 3.9 or later and nothing else.
 demo:
@@ -30,6 +31,10 @@ test:
 # Four kernels: a SAN and three Pacemaker nodes.  Half an hour, so not part of `make test`.
 cluster:
 	@tests/run tests/cluster $(ARGS)
+
+# All of tests/multipath, with ARGS fences in the moment of path loss: ARGS=100 takes some 40 min.
+paths:
+	@PRBARRIER_PATH_ROUNDS=$(or $(ARGS),100) tests/run -s tests/multipath
 
 lint:
 	@tests/run tests/unit/test_lint.py
@@ -47,6 +52,11 @@ bench:
 # From a node's death to "fenced", ours and fence_scsi's, in the cluster: ARGS="ROUNDS LUS".
 times:
 	@tests/run --times $(ARGS)
+
+# Ours, fence_mpath and fence_scsi on the same dm-multipath LUs, and when paths are dead:
+# ARGS="REPETITIONS".
+paths-table:
+	@tests/run --paths $(ARGS)
 
 # Commands, processes, memory and time of 1 to 256 simulated LUs, 4 paths, 64 nodes: ten minutes.
 scale:

@@ -129,9 +129,14 @@ def counted(lab: Lab, case: Case, keys: dict[str, int]) -> Counted:
     strace = f"strace -f -qq -e signal=none -e trace={STARTERS},ioctl -o {trace}"
     lab.ok(f"{strace} {line}", RUN_TIMEOUT_S, stdin)
     lines = lab.ok(f"cat {trace}; rm {trace}").splitlines()
+    gone(lab, case, keys["n2"])
+    return costs(lines)
+
+
+def costs(lines: list[str]) -> Counted:
+    """What strace has seen."""
     born = [text for text in lines if re.search(r"(fork|clone3?)\(|(fork|clone3?) resumed", text)]
     started = [t for t in born if re.search(r"= \d+$", t) and "CLONE_THREAD" not in t]
-    gone(lab, case, keys["n2"])
     return Counted(
         1 + len(started),
         sum("SG_IO" in text and "resumed" not in text for text in lines),

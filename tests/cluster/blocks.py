@@ -89,11 +89,18 @@ class Writer(Tool):
         threads: int = THREADS,
         block: int = BLOCK_BYTES,
         region: int = REGION_BYTES,
+        device: str = "",
+        pause_s: float = 0,
     ) -> None:
-        """Start writing to the node's own region of a LU; returns once writes are acknowledged."""
+        """Start writing to the node's own region of a LU; returns once writes are acknowledged.
+
+        By the LU's first path, unless it is told by which `device`. With a pause
+        each thread rests between its writes, for the sake of others on the machine.
+        """
         given: dict[str, Any] = {"base": node.number * region, "length": region, "block": block}
         given = {**given, "threads": threads, "name": node.name, "incarnation": incarnation}
-        super().__init__(node, "write", node.dev(lun), given)
+        given["pause_s"] = pause_s
+        super().__init__(node, "write", device or node.dev(lun), given)
         self.lun = lun
         self.await_event("acks")
 
@@ -116,9 +123,9 @@ class Writer(Tool):
 class Watch(Tool):
     """Reads a writer's region on another node, over and over, and notes each change."""
 
-    def __init__(self, node: Node, writer: Writer) -> None:
-        """Start watching; returns after the first whole pass."""
-        super().__init__(node, "watch", node.dev(writer.lun), writer.given)
+    def __init__(self, node: Node, writer: Writer, device: str = "") -> None:
+        """Start watching, by the LU's first path or as told; returns after the first whole pass."""
+        super().__init__(node, "watch", device or node.dev(writer.lun), writer.given)
         self.await_event("begin")
 
     def changes(self) -> list[Change]:

@@ -24,7 +24,7 @@ from .pacemaker import dummy
 LOGS_VARIABLE = "PRBARRIER_CLUSTER_LOGS"
 PROGRAMS = (
     "corosync corosync-quorumtool pacemakerd crm_mon cibadmin crm_attribute stonith_admin"
-    " unshare nsenter mkfs.ext4 udevadm ping make"
+    " unshare nsenter mkfs.ext4 udevadm ping make multipathd"
 )
 # So that their assertions show what they compared, as a test's own do.
 pytest.register_assert_rewrite("tests.cluster.stories")

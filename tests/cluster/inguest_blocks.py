@@ -125,6 +125,7 @@ class Writer:
         fd = -1
         sequence = 0
         while not self.ended:
+            time.sleep(given.get("pause_s", 0))
             sequence += 1
             index = first + sequence % blocks
             sent = time.time_ns()

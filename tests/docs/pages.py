@@ -5,7 +5,7 @@ not seen when the page is rendered.
 
     <!-- run: TOOL STEP -->   commands: by pcs, crm or xml (three ways to one
                               configuration), any (with either), sh (on a node, no
-                              cluster), lab (on a real disk)
+                              cluster), lab (on a real disk), paths (on a map)
     <!-- file: NAME -->       a file that the commands need
     <!-- prints -->           exactly what the block before prints
     <!-- shown: REASON -->    not run, and why
@@ -28,7 +28,7 @@ DISKS = tuple(f"/dev/disk/by-id/wwn-0x600140500000000000000000000000a{n}" for n 
 PATTERN = "/dev/disk/by-id/wwn-0x600140500000000000000000000000a[12]"
 KINDS = ("run", "file", "prints", "shown")
 TOOLS = ("pcs", "crm", "xml")
-OTHER_TOOLS = ("any", "sh", "lab")
+OTHER_TOOLS = ("any", "sh", "lab", "paths")
 
 MARK = re.compile(r"\s*<!-- (\w+)(?:: (.*?))? -->\s*$")
 FENCE = re.compile(r"(\s*)```(\w*)\s*$")
