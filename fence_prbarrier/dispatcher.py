@@ -11,32 +11,25 @@ import time
 from _thread import allocate_lock
 
 from .barrier.everywhere import Each, Remember
-from .barrier.exchange import Route
-from .barrier.inspect import identify, make_and_model
-from .devices import Lost, group, last_identity, open_place, places_of
-from .errors import BarrierError, DeviceError, OutOfTime, WrongUnit, raise_all
+from .errors import OutOfTime
 from .scsi.command import Command, LogicalUnitReset, Pause
 from .scsi.outcome import GOOD, Completion, Outcome, classify
 from .threads import NoAnswer, in_parallel, in_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from typing import TypeVar
 
     from .barrier.everywhere import Plan
     from .barrier.exchange import Action, Procedure
-    from .barrier.unit import Unit
-    from .devices import Path, Place
+    from .devices import Path
     from .state import Store
 
     T = TypeVar("T")
     Report = Callable[[str, str], None]
-    Remembered = Callable[[], Mapping[str, str]]
 
 MAX_UNITS_AT_ONCE = 16
-# More: where a whole fabric hangs, every name on it takes its time to say so.
-MAX_PROBES_AT_ONCE = 64
 # A command is not begun with less time than this left: it could not be read back.
 LEAST_SECONDS = 0.05
 LEAST_TIMEOUT_MS = 50
@@ -92,115 +85,28 @@ class Dispatcher:
         self.paths: dict[str, list[Path]] = {}
         self.led: dict[str, str] = {}  # which LU each name that could be asked led to
         self.commands = 0
-        self._hung_sessions: set[str] = set()
+        self.hung_sessions: set[str] = set()
         # A thread is still in the kernel with a command that changes something.
         self.in_doubt = False
         self._counting = allocate_lock()
 
-    def discover(
-        self, names: Sequence[str], local_name: str, models: bool, remembered: Remembered
-    ) -> list[Unit]:
-        """survey(), where every LU must have a usable path.
-
-        What cannot be asked cannot be said to be fenced: a name of no known LU,
-        or of a LU that no other name leads to, is an error.
-        """
-        units, troubles = self.survey(names, local_name, models, remembered)
-        raise_all(troubles)
-        return units
-
-    def survey(
-        self, names: Sequence[str], local_name: str, models: bool, remembered: Remembered
-    ) -> tuple[list[Unit], list[BarrierError]]:
-        """Open every device, ask each who it is, and group paths into LUs.
-
-        ``models`` asks for the make too, where the kernel does not know it.
-        ``remembered`` tells which LU each device led to earlier in this boot; it
-        is asked only for those that cannot tell now.  The errors are those of
-        names that leave their LU, or nobody knows which, without a path.
-        """
-        places: list[Place] = []
-        found = []
-        failed: list[tuple[str, Place | None, BarrierError]] = []
-        wrong: list[BarrierError] = []
-        for name in names:
-            try:
-                places += places_of(name)
-            except DeviceError as error:
-                failed.append((name, None, error))
-        results = in_parallel(
-            self._probe, [(place, local_name, models) for place in places], MAX_PROBES_AT_ONCE
-        )
-        for place, result in zip(places, results):
-            if isinstance(result, WrongUnit):
-                wrong.append(result)
-                continue
-            if isinstance(result, BarrierError):
-                failed.append((place.listed, place, result))
-                continue
-            identity, path = result
-            if self.led.setdefault(place.listed, identity) != identity:
-                path.close()
-                wrong.append(_two_units(place.listed, self.led[place.listed], path, identity))
-            else:
-                found.append(result)
-        memory = remembered() if failed else {}
-        lost = [
-            Lost(listed, _identity_of(place, memory.get(listed, "")), error)
-            for listed, place, error in failed
-        ]
-        units = []
-        for unit, paths in group(found, lost):
-            self.paths[unit.name] = paths
-            units.append(unit)
-        return units, wrong + [each.error for each in lost if each.identity not in self.paths]
-
-    def _probe(self, place: Place, local_name: str, models: bool) -> tuple[str, Path]:
-        self.report(BEGIN, f"open {place.name}")
-        try:
-            path = self._open(place, local_name)
-        finally:
-            self.report(END, f"open {place.name}")
-        try:
-            # One path of possibly several: it must not hold up the others.
-            identity, path.port = self.drive(identify(Route(1)), [path], alone=False)
-            _same_as_kernels(place, identity)
-            if models and not path.vendor:
-                model = self.drive(make_and_model(Route(1)), [path], alone=False)
-                path.vendor, path.product = model.vendor, model.product
-        except BarrierError as error:
-            path.close()
-            error.where = f"device {place.name}"
-            raise
-        return identity, path
-
-    def _open(self, place: Place, local_name: str) -> Path:
-        """open_place(), not waited for longer than a command is.
-
-        Opening a block node waits in the kernel while its host is in error
-        recovery, whatever the flags (drivers/scsi/sd.c, sd_open).
-        """
-        left = self.limits.left()
-        seconds = min(self.limits.command_seconds + KERNEL_GRACE_SECONDS, left)
-        try:
-            if place.session in self._hung_sessions:
-                raise NoAnswer
-            return in_time(lambda: open_place(place, local_name), seconds, lambda: False)
-        except NoAnswer:
-            self._is_hung(place.session)
-            if seconds >= left:
-                raise OutOfTime(f"timed out: no answer yet from: open {place.name}") from None
-            error = DeviceError("cannot be opened: no answer, the path hangs; bring the path back")
-            error.where = f"device {place.name}"
-            raise error from None
-
-    def _is_hung(self, session: str) -> None:
-        """Whoever shares the I_T nexus with a path that hangs is not waited for as well.
+    def is_hung(self, session: str) -> None:
+        """Paths that share the I_T nexus with one that hangs are left out where others are.
 
         Where a fabric is dead, hundreds of paths are; each would take its time.
         """
         if session:
-            self._hung_sessions.add(session)
+            self.hung_sessions.add(session)
+
+    def _is_out_of_use(self, path: Path, paths: list[Path]) -> bool:
+        """Whether a path shares the session of one that hangs, and the LU has a path that does not.
+
+        Without such a path it is asked all the same: it may be the other LU that hangs.
+        """
+        hung = self.hung_sessions
+        return path.session in hung and any(
+            not each.hung and each.session not in hung for each in paths
+        )
 
     def run(self, plan: Plan[T], store: Store | None = None, alone: bool | None = None) -> T:
         """Carry out a plan's effects until it returns.
@@ -234,21 +140,21 @@ class Dispatcher:
         try:
             request = next(procedure)
             while True:
-                request = procedure.send(self._carry(request.action, paths[request.path], alone))
+                request = procedure.send(self._carry(request.action, paths, request.path, alone))
         except StopIteration as stop:
             result: T = stop.value
             return result
 
-    def _carry(self, action: Action, path: Path, alone: bool) -> Outcome:
+    def _carry(self, action: Action, paths: list[Path], number: int, alone: bool) -> Outcome:
         """One action on one path: begun in time, reported, classified."""
+        path = paths[number]
         if isinstance(action, Pause):
             if self.limits.left() < action.seconds:
                 raise OutOfTime(f"timed out: {action.seconds:g} s to wait, not so many are left")
             time.sleep(action.seconds)
             return Outcome(GOOD, "paused")
         timeout_ms = self.limits.timeout_ms(action)
-        if path.hung or (not alone and path.session in self._hung_sessions):
-            path.hung = True
+        if path.hung or (not alone and self._is_out_of_use(path, paths)):
             return classify(action, Completion(os_error=HUNG))
         what = f"{action.name} on {path.name}"
         with self._counting:
@@ -291,7 +197,7 @@ class Dispatcher:
             return in_time(call, seconds, lambda: not path.transport.running)
         except NoAnswer:
             path.hung = True
-            self._is_hung(path.session)
+            self.is_hung(path.session)
             if isinstance(action, LogicalUnitReset) or action.data_out:
                 self.in_doubt = True
             if seconds >= left:
@@ -303,41 +209,6 @@ class Dispatcher:
         for paths in self.paths.values():
             for path in paths:
                 path.close()
-
-
-def _two_units(listed: str, first: str, path: Path, identity: str) -> BarrierError:
-    """A multipath map over two LUs: whatever is written to it goes to either."""
-    error = WrongUnit(
-        f"its paths lead to two LUs, {first} and, by {path.name}, {identity}: the map is wrong;"
-        " flush it and have multipathd make it anew"
-    )
-    error.where = f"device {listed}"
-    return error
-
-
-def _same_as_kernels(place: Place, identity: str) -> None:
-    """A path that leads to another LU than when the kernel found it.
-
-    Whatever uses it in the kernel still takes it for the first: reserving the
-    LU behind it now would protect something else.
-    """
-    before = last_identity(place)
-    if before and before != identity:
-        raise WrongUnit(
-            f"was LU {before} when the kernel found it, now answers as LU {identity}: the LU behind"
-            " it was exchanged; delete the SCSI device and rescan its host"
-        )
-
-
-def _identity_of(place: Place | None, remembered: str) -> str:
-    """The LU that a path led to which cannot be asked now; empty if that is in doubt.
-
-    The kernel's copy of VPD 83h is as old as its device; where this boot's memory
-    says otherwise, neither is believed.
-    """
-    told = (last_identity(place) if place is not None else "", remembered)
-    known = {identity for identity in told if identity}
-    return known.pop() if len(known) == 1 else ""
 
 
 def _bytes_of(action: Command | LogicalUnitReset) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..barrier.everywhere import Plan
     from ..barrier.inspect import Snapshot
     from ..barrier.unit import Unit
+    from ..barrier.witness import Witness
     from ..cluster import Cluster
     from ..dispatcher import Dispatcher
     from ..key import Key
@@ -75,10 +76,12 @@ def _off(task: Task, dispatcher: Dispatcher) -> Answer:
     memory = task.store().load()
     memory.require_key()  # before any device: no path that hangs delays that answer
     units = discover(task, dispatcher)
+    earlier = sight.load(task, dispatcher)
     plan = evict_everywhere(units, memory, victim, task.options["drain"])
     done, looks = dispatcher.run(plan)
     ended = {life for eviction in done.values() for life in eviction.evicted}
-    sight.note(task, dispatcher, memory.require_key(), looks, dict.fromkeys(looks, ended))
+    own = memory.require_key()
+    sight.note(task, dispatcher, own, earlier, looks, dict.fromkeys(looks, ended))
     for unit in units:
         tell_unread(unit, looks[unit.name].unread, dispatcher)
         tell_oddities(unit, looks[unit.name], task.cluster, dispatcher)
@@ -93,21 +96,22 @@ def _off(task: Task, dispatcher: Dispatcher) -> Answer:
 
 def _inspect(
     task: Task, dispatcher: Dispatcher
-) -> tuple[list[Unit], Mapping[str, Snapshot | BarrierError]]:
-    """Every LU, and what it shows through each of its paths."""
+) -> tuple[list[Unit], Mapping[str, Snapshot | BarrierError], Witness]:
+    """Every LU, what it shows through each of its paths, and what was known of it before."""
     units = discover(task, dispatcher)
+    earlier = sight.load(task, dispatcher)
     looks = dispatcher.run(inspect_everywhere(units))
     for unit in units:
         if not isinstance(found := looks[unit.name], BarrierError):
             tell_unread(unit, found.unread, dispatcher)
-    sight.tell_returned(task, units, looks, dispatcher)
-    return units, looks
+    sight.tell_returned(task, earlier, units, looks, dispatcher)
+    return units, looks, earlier
 
 
 def _status(task: Task, dispatcher: Dispatcher) -> Answer:
     """ON, OFF, or an error: nothing that was not read is taken for OFF."""
     victim = task.cluster.number_of(task.plug)
-    units, looks = _inspect(task, dispatcher)
+    units, looks, _ = _inspect(task, dispatcher)
     if _is_on(units, looks, task.cluster, victim, dispatcher):
         return Answer(DONE, ["Status: ON"], [])
     return Answer(IS_OFF, ["Status: OFF"], [])
@@ -158,7 +162,7 @@ def _troubles(
 
 def _list_status(task: Task, dispatcher: Dispatcher) -> Answer:
     """The status of every node, or an error: never a partial list."""
-    units, looks = _inspect(task, dispatcher)
+    units, looks, _ = _inspect(task, dispatcher)
     raise_all(_troubles(units, looks, task.cluster))
     keys = set()
     for unit in units:
@@ -181,11 +185,11 @@ def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
     devices before it unfences.
     """
     memory = task.store().load()
-    units, looks = _inspect(task, dispatcher)
+    units, looks, earlier = _inspect(task, dispatcher)
     troubles = []
     if memory.key is not None:
         good = {name: each for name, each in looks.items() if not isinstance(each, BarrierError)}
-        sight.note(task, dispatcher, memory.key, good)
+        sight.note(task, dispatcher, memory.key, earlier, good)
     for unit in units:
         found = looks[unit.name]
         try:
@@ -223,7 +227,7 @@ def validate(task: Task, dispatcher: Dispatcher) -> Answer:
     """Every device answers, can bear the barrier, and is nobody else's; silent if so."""
     task.store()
     check_policy(task.options["drain"])
-    units, looks = _inspect(task, dispatcher)
+    units, looks, _ = _inspect(task, dispatcher)
     able = dispatcher.run(_ask_capabilities(units))
     troubles: list[BarrierError] = []
     for unit in units:

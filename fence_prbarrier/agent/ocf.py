@@ -205,10 +205,11 @@ def _monitor(task: Task, dispatcher: Dispatcher) -> Answer:
     memory = task.store().load()
     if memory.key is None:
         raise MemoryFault("started, but this boot has no key: state_dir was cleared; run start")
+    earlier = sight.load(task, dispatcher)
     units, looks = _look(task, dispatcher, memory)
     _repair(task, dispatcher, units, memory, looks)
-    returned = sight.tell_returned(task, units, looks, dispatcher)
-    sight.note(task, dispatcher, memory.key, looks)
+    returned = sight.tell_returned(task, earlier, units, looks, dispatcher)
+    sight.note(task, dispatcher, memory.key, earlier, looks)
     lost = any(unit.lost or looks[unit.name].unread for unit in units)
     return Answer(DEGRADED if lost or returned else SUCCESS, [], [])
 

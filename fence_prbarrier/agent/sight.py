@@ -24,21 +24,34 @@ MAX_TRIES = 10
 TRY_PAUSE_SECONDS = 0.05
 
 
+def load(task: Task, dispatcher: Dispatcher) -> Witness:
+    """What is known before a look; nothing, with a warning, where that cannot be told."""
+    try:
+        return Sightings(task.options["state_dir"], task.cluster.tag, task.local).load()
+    except InvalidInput:
+        return Witness()  # a host that is no member has seen nothing
+    except BarrierError as error:
+        dispatcher.report(WARNING, f"what was seen of other nodes is not known: {error}")
+        return Witness()
+
+
 def note(
     task: Task,
     dispatcher: Dispatcher,
     own: Key,
+    earlier: Witness,
     looks: Mapping[str, Snapshot],
     evicted: Mapping[str, Iterable[Key]] | None = None,
 ) -> None:
     """Remember what these looks show, and which lives this node has ended itself.
 
-    A warning where it cannot be remembered: what was done is done.
+    ``earlier`` was loaded before the looks.  A warning where it cannot be
+    remembered: what was done is done.
     """
     sightings = Sightings(task.options["state_dir"], own.tag, own.node)
     try:
         for _ in range(MAX_TRIES):
-            if sightings.update(lambda before: before.after(own, looks, evicted)):
+            if sightings.update(lambda before: before.after(own, looks, evicted, earlier)):
                 return
             time.sleep(TRY_PAUSE_SECONDS)
         dispatcher.report(WARNING, "what was seen of other nodes is not remembered this time")
@@ -47,17 +60,14 @@ def note(
 
 
 def tell_returned(
-    task: Task, units: Iterable[Unit], looks: Mapping[str, object], dispatcher: Dispatcher
+    task: Task,
+    earlier: Witness,
+    units: Iterable[Unit],
+    looks: Mapping[str, object],
+    dispatcher: Dispatcher,
 ) -> bool:
-    """Tell of each life that is registered again after it had gone; whether there is any."""
-    try:
-        witness = Sightings(task.options["state_dir"], task.cluster.tag, task.local).load()
-    except InvalidInput:
-        return False  # a host that is no member has seen nothing
-    except BarrierError as error:
-        dispatcher.report(WARNING, f"what was seen of other nodes is not known: {error}")
-        return False
-    return any([_tell(unit, looks, witness, task, dispatcher) for unit in units])
+    """Tell of each life that is registered although it had gone before; whether there is any."""
+    return any([_tell(unit, looks, earlier, task, dispatcher) for unit in units])
 
 
 def _tell(

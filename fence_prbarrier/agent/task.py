@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 
+from .. import discovery
 from ..barrier.everywhere import join_everywhere
 from ..devices import parse_devices, read_devices_file
 from ..dispatcher import Dispatcher, Limits
@@ -154,7 +155,7 @@ def discover(task: Task, dispatcher: Dispatcher) -> list[Unit]:
     # Only an eviction asks what make a LU is: the quirk table of drain=auto.
     models = task.action == "off"
     names = device_names(task, dispatcher)
-    units = dispatcher.discover(names, task.local_name, models, task.remembered)
+    units = discovery.discover(dispatcher, names, task.local_name, models, task.remembered)
     raise_all(_moved(task, dispatcher))
     _tell_lost(task, units, dispatcher)
     return units
@@ -163,7 +164,7 @@ def discover(task: Task, dispatcher: Dispatcher) -> list[Unit]:
 def survey(task: Task, dispatcher: Dispatcher) -> tuple[list[Unit], list[BarrierError]]:
     """Every LU that has a usable path, and why others have none."""
     names = device_names(task, dispatcher)
-    units, troubles = dispatcher.survey(names, task.local_name, False, task.remembered)
+    units, troubles = discovery.survey(dispatcher, names, task.local_name, False, task.remembered)
     _tell_lost(task, units, dispatcher)
     return units, troubles + _moved(task, dispatcher)
 

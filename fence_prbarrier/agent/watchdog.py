@@ -16,6 +16,7 @@ import time
 
 from ..barrier.everywhere import inspect_everywhere
 from ..cluster import local_host_name
+from ..discovery import survey
 from ..dispatcher import Dispatcher, Limits
 from ..errors import BarrierError
 from ..files import StateDirectory
@@ -132,8 +133,8 @@ def _look(memory: Memory, dispatcher: Dispatcher, lines: list[str]) -> bool:
     own = memory.require_key()
     listed = {name: lu for name, lu in memory.joined.items() if lu.listed}
     devices = {device: name for name, lu in listed.items() for _, device in lu.paths}
-    units, troubles = dispatcher.survey(
-        list(devices), local_host_name(), models=False, remembered=lambda: devices
+    units, troubles = survey(
+        dispatcher, list(devices), local_host_name(), models=False, remembered=lambda: devices
     )
     looks = dispatcher.run(inspect_everywhere(units), alone=False)
     evicted = False

@@ -81,7 +81,9 @@ def evict(
     """
     snapshot, progress, trouble = first, _Progress(), ""
     route.prefer(snapshot, own)
-    for _ in range(MAX_ROUNDS):
+    # A conflict may mean that a path's nexus is not registered: each may cost a round.
+    rounds = MAX_ROUNDS + len(route.paths)
+    for _ in range(rounds):
         rules.refuse_foreign_property(snapshot, own.tag)
         rules.require_member(snapshot, own)
         rules.refuse_other_life(snapshot, own.tag, victim, named)
@@ -91,7 +93,7 @@ def evict(
             return Eviction(frozenset(progress.sent), guarantee)
         snapshot = yield from look(route, snapshot.full)
     raise BarrierBroken(
-        f"node {victim} could not be evicted in {MAX_ROUNDS} rounds; the last one met: {trouble}"
+        f"node {victim} could not be evicted in {rounds} rounds; the last one met: {trouble}"
     )
 
 

@@ -142,6 +142,8 @@ def look_by_every_path(paths: int) -> Procedure[Snapshot]:
         for path in range(paths):
             try:
                 found.append((yield from look(Route.only(path))))
+            except Unsupported:
+                raise  # it has answered: no path that died
             except CommandFailed as error:
                 unread[path] = error.what  # a path that died; another may do
         if not found:

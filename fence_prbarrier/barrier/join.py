@@ -183,7 +183,10 @@ def withdraw(own: Key, persist: bool, paths: list[int], snapshot: Snapshot) -> P
 def leave(own: Key, route: Route) -> Procedure[None]:
     """withdraw() on every path, after a look."""
     snapshot = yield from look(route)
-    persist = (yield from capabilities(route)).aptpl_active
+    try:
+        persist = (yield from capabilities(route)).aptpl_active
+    except CommandFailed:
+        persist = False  # to take it back matters more
     yield from withdraw(own, persist, list(route.paths), snapshot)
 
 

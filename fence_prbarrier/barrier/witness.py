@@ -53,8 +53,13 @@ class Witness:
         own: Key,
         looks: Mapping[str, Snapshot],
         evicted: Mapping[str, Iterable[Key]] | None = None,
+        earlier: Witness | None = None,
     ) -> Witness:
         """With what these looks show, and with the lives that this node ended itself.
+
+        ``earlier`` is what was known before these looks, this one unless told: only
+        a life that was known then can be missing now.  One that another process
+        has noted since may be younger than the looks.
 
         A LU that does not bear this node's own key and its cluster's reservation has
         been cleared, or has lost its state: nobody's absence means anything there.
@@ -64,10 +69,11 @@ class Witness:
             held = found.reservation
             if not found.count(own) or held is None or held.key is None or held.key.tag != own.tag:
                 continue
-            before = sightings.get(name, NOTHING)
+            now_known = sightings.get(name, NOTHING)
+            before = (earlier or self).sightings.get(name, NOTHING)
             keys = found.keys()
             now = {key for key in keys if key.tag == own.tag and key.node != own.node}
-            ended = before.ended | (before.seen - now) | set((evicted or {}).get(name, ()))
+            ended = now_known.ended | (before.seen - now) | set((evicted or {}).get(name, ()))
             sightings[name] = Sighting(now, _latest(ended))
         return Witness(sightings)
 

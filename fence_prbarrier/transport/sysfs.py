@@ -173,8 +173,10 @@ def _names(directory: str) -> list[str]:
     """What stands in a directory, in order; nothing where it is not there."""
     try:
         return sorted(os.listdir(directory))
-    except OSError:
-        return []  # no such driver, no holder; no caller takes it for a good answer
+    except FileNotFoundError:
+        return []  # no such driver
+    except OSError as error:
+        raise DeviceError(f"its paths are not known: {directory}: {error.strerror}") from None
 
 
 def _uuid(directory: str) -> str:
@@ -197,8 +199,9 @@ def _paths_of_map(directory: str) -> list[Node]:
         major, _, minor = read_attribute(os.path.join(directory, "slaves", name, "dev")).partition(
             ":"
         )
-        if minor.isdigit():
-            nodes.append(_block(os.path.join("/dev", name), os.makedev(int(major), int(minor))))
+        if not minor.isdigit():
+            raise DeviceError(f"its path {name} went away while its paths were read; try again")
+        nodes.append(_block(os.path.join("/dev", name), os.makedev(int(major), int(minor))))
     if not nodes:
         raise DeviceError("is a multipath map without any path; bring a path back")
     return nodes

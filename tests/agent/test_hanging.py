@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from fence_prbarrier import discovery
 from fence_prbarrier.agent import ocf, task
 from fence_prbarrier.agent.parameters import BY_NAME, Options
 from fence_prbarrier.barrier.everywhere import evict_everywhere
@@ -132,7 +133,7 @@ def test_a_preempt_that_lands_later_hits_only_the_life_that_it_names(doubled: St
     dispatcher = _dispatcher(stage, 5.0)
     memory = Store(str(stage.state("n1")), TAG, 1).load()
     names = doubly(stage).split(",")
-    units, troubles = dispatcher.survey(names, "n1", models=True, remembered=dict)
+    units, troubles = discovery.survey(dispatcher, names, "n1", models=True, remembered=dict)
     assert not troubles
     dispatcher.run(evict_everywhere(units, memory, 2, "target"))
     assert dispatcher.in_doubt, "a thread is still on its way"

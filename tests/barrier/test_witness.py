@@ -69,3 +69,13 @@ def test_the_latest_ended_lives_of_each_node_are_kept() -> None:
     kept = witness.sightings[LU].ended
     assert len(kept) == 2 * MAX_ENDED_PER_NODE
     assert min(key.incarnation for key in kept) == 21 - MAX_ENDED_PER_NODE
+
+
+def test_an_old_look_ends_nobody_who_came_after_it() -> None:
+    """Another process has noted a life that joined after this look was taken."""
+    earlier = after(shows(OWN, THIRD))
+    old_look = shows(OWN, THIRD)
+    noted = after(shows(OWN, SECOND, THIRD), before=earlier)
+    late = noted.after(OWN, {LU: old_look}, earlier=earlier)
+    assert late.returned(LU, shows(OWN, SECOND, THIRD)) == []
+    assert after(shows(OWN, THIRD), before=noted).returned(LU, shows(OWN, SECOND)) == [SECOND]

@@ -23,7 +23,8 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from fence_prbarrier.dispatcher import MAX_PROBES_AT_ONCE, MAX_UNITS_AT_ONCE
+from fence_prbarrier.discovery import MAX_PROBES_AT_ONCE
+from fence_prbarrier.dispatcher import MAX_UNITS_AT_ONCE
 from tests.bench.host import adopt_orphans, install, peak_mib_of, seconds_of
 from tests.bench.inside import Share, share
 from tests.bench.simulated import LIMIT_SECONDS, Site, Size

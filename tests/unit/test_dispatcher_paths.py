@@ -8,12 +8,13 @@ from pathlib import Path as FilePath
 
 import pytest
 
+from fence_prbarrier import discovery
 from fence_prbarrier import dispatcher as module
 from fence_prbarrier.barrier.everywhere import Each
 from fence_prbarrier.barrier.exchange import Request
-from fence_prbarrier.devices import Path
+from fence_prbarrier.devices import Path, Place
 from fence_prbarrier.dispatcher import Dispatcher, Limits
-from fence_prbarrier.errors import BarrierError, OutOfTime
+from fence_prbarrier.errors import BarrierError, DeviceError, OutOfTime
 from fence_prbarrier.scsi.command import LogicalUnitReset
 from fence_prbarrier.scsi.outcome import Completion
 from fence_prbarrier.simulator import store
@@ -143,6 +144,50 @@ def test_who_shares_the_session_of_a_path_that_hangs_is_not_waited_for(two_paths
     assert outcome.good
 
 
+def test_a_lu_that_hangs_hides_no_other_of_its_session(two_paths: tuple) -> None:
+    """It may be the LU that hangs, not the session: who has no other path is asked."""
+    dispatcher, paths = two_paths
+    hangs, answers = paths
+    hangs.session = answers.session = "target1"
+    dispatcher.paths = {"a": [hangs], "b": [answers]}
+
+    def plan():
+        yield Each({"a": _ask(READ)})
+        return (yield Each({name: _ask(READ) for name in ("a", "b")}))
+
+    found = dispatcher.run(plan(), alone=False)
+    assert [found[name][0].good for name in ("a", "b")] == [False, True]
+
+
+def test_probes_that_a_hanging_session_put_off_are_made_where_nobody_else_shows_the_lu(
+    two_paths: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LU 1 is shown by another session; LU 2 by the one that hangs only."""
+    dispatcher, _ = two_paths
+    asked = []
+
+    def probe(dispatcher, place, local_name, models):
+        asked.append(place.name)
+        if place.name == "first":
+            dispatcher.is_hung("s1")
+            raise DeviceError("hangs")
+        path = Path(place.name, Transport(), place.name)
+        return place.listed, path
+
+    class Placed(Place):
+        session = "s1"
+
+    places = [Placed("LU 0", "first"), Placed("LU 1", "second"), Placed("LU 2", "third")]
+    other = Place("LU 1", "other")
+    monkeypatch.setattr(discovery, "MAX_PROBES_AT_ONCE", 1)
+    monkeypatch.setattr(discovery, "_probe", probe)
+    monkeypatch.setattr(discovery, "last_identity", lambda place: place.listed)
+    found = discovery._probe_all(dispatcher, [*places, other], "n1", False)
+    assert asked == ["first", "other", "third"]
+    assert [isinstance(result, BarrierError) for _, result in found] == [True, True, False, False]
+    assert "its session hangs" in str(found[1][1])
+
+
 # --- Survey --------------------------------------------------------------------------------------
 
 
@@ -155,11 +200,11 @@ def test_survey_tells_lost_paths_from_lost_lus(tmp_path: FilePath) -> None:
     gone = [f"mock:{tmp_path}/gone{number}" for number in range(4)]
     heard: list[tuple[str, str]] = []
     dispatcher = _dispatcher(60, heard)
-    whole, _ = dispatcher.survey(names, "n1", models=False, remembered=dict)
+    whole, _ = discovery.survey(dispatcher, names, "n1", models=False, remembered=dict)
     identities = {path.name: unit.name for unit in whole for path in dispatcher.paths[unit.name]}
     dispatcher = _dispatcher(60, heard)
     memory = {gone[0]: identities[names[0]], gone[1]: identities[names[2]], gone[2]: "naa.dead"}
-    units, troubles = dispatcher.survey(names[:2] + gone, "n1", False, lambda: memory)
+    units, troubles = discovery.survey(dispatcher, names[:2] + gone, "n1", False, lambda: memory)
     assert {unit.label: [name for name, _ in unit.lost] for unit in units} == {
         f"{identities[names[0]]} ({names[0]})": [gone[0]],
         f"{identities[names[1]]} ({names[1]})": [],
@@ -168,8 +213,8 @@ def test_survey_tells_lost_paths_from_lost_lus(tmp_path: FilePath) -> None:
     begun = sorted(text for kind, text in heard if kind == "begin")
     assert begun == sorted(text for kind, text in heard if kind == "end")
     with pytest.raises(BarrierError, match="gone3"):
-        _dispatcher(60).discover(names[:2] + gone, "n1", False, lambda: memory)
-    found = _dispatcher(60).discover([names[0], gone[0]], "n1", False, lambda: memory)
+        discovery.discover(_dispatcher(60), names[:2] + gone, "n1", False, lambda: memory)
+    found = discovery.discover(_dispatcher(60), [names[0], gone[0]], "n1", False, lambda: memory)
     assert [name for name, _ in found[0].lost] == [gone[0]] and "not there" in found[0].lost[0][1]
 
 
@@ -177,7 +222,7 @@ def test_the_memory_is_asked_once_for_all_that_is_lost(tmp_path: FilePath) -> No
     """It is a file of every LU's paths: a dead fabric must not read it for each of its names."""
     asked = []
     gone = [f"mock:{tmp_path}/gone{number}" for number in range(5)]
-    _dispatcher(60).survey(gone, "n1", False, lambda: asked.append(1) or {})  # type: ignore
+    discovery.survey(_dispatcher(60), gone, "n1", False, lambda: asked.append(1) or {})  # type: ignore
     assert len(asked) == 1
 
 
@@ -186,4 +231,6 @@ def test_the_memory_is_asked_only_for_what_cannot_tell(tmp_path: FilePath) -> No
         raise AssertionError("asked")
 
     store.create(str(tmp_path / "lu"), LogicalUnit("spec", serial="1"))
-    assert _dispatcher(60).discover([f"mock:{tmp_path}/lu"], "n1", True, ask)[0].paths == 1
+    assert (
+        discovery.discover(_dispatcher(60), [f"mock:{tmp_path}/lu"], "n1", True, ask)[0].paths == 1
+    )

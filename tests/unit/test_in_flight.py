@@ -10,11 +10,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from fence_prbarrier import dispatcher as module
+from fence_prbarrier import discovery
 from fence_prbarrier.barrier.everywhere import Each, inspect_everywhere
 from fence_prbarrier.barrier.inspect import look
 from fence_prbarrier.devices import Path, Place
-from fence_prbarrier.dispatcher import MAX_PROBES_AT_ONCE, MAX_UNITS_AT_ONCE, Dispatcher, Limits
+from fence_prbarrier.discovery import MAX_PROBES_AT_ONCE
+from fence_prbarrier.dispatcher import MAX_UNITS_AT_ONCE, Dispatcher, Limits
 from fence_prbarrier.scsi import spc
 from fence_prbarrier.scsi.outcome import Completion
 
@@ -85,8 +86,8 @@ class World:
             f"/dev/{path}-{unit}": Counted(unit) for path in range(PATHS) for unit in range(UNITS)
         }
         self.opening = Meter(1)
-        monkeypatch.setattr(module, "places_of", lambda name: [Place(name, name)])
-        monkeypatch.setattr(module, "open_place", self.open)
+        monkeypatch.setattr(discovery, "places_of", lambda name: [Place(name, name)])
+        monkeypatch.setattr(discovery, "open_place", self.open)
         self.dispatcher = Dispatcher(Limits(time.monotonic() + 600, 60.0), lambda *words: None)
 
     def open(self, place: Place, local_name: str) -> Path:
@@ -102,7 +103,7 @@ class World:
         return self.opening
 
     def discover(self):
-        return self.dispatcher.discover(list(self.transports), "n1", False, dict)
+        return discovery.discover(self.dispatcher, list(self.transports), "n1", False, dict)
 
 
 @pytest.fixture
