@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 # More than LUs at once: where a whole fabric hangs, every name on it takes its time to say so.
 MAX_PROBES_AT_ONCE = 64
+# Descriptors besides those of the paths: sysfs, one for each probe, and some.
+SPARE_DESCRIPTORS = 2 * MAX_PROBES_AT_ONCE + 64
+# Any process may have so many (the kernel's INR_OPEN_CUR is 1024).
+USUAL_DESCRIPTORS = 512
 
 
 def discover(
@@ -67,6 +71,7 @@ def survey(
             places += places_of(name)
         except DeviceError as error:
             failed.append((name, None, error))
+    _make_room(len(places))
     for place, result in _probe_all(dispatcher, places, local_name, models):
         if isinstance(result, WrongUnit):
             wrong.append(result)
@@ -156,6 +161,27 @@ def _open(dispatcher: Dispatcher, place: Place, local_name: str) -> Path:
         error = DeviceError("cannot be opened: no answer, the path hangs; bring the path back")
         error.where = f"device {place.name}"
         raise error from None
+
+
+def _make_room(paths: int) -> None:
+    """Let so many paths be open at a time; DeviceError where the system does not.
+
+    Out of descriptors, nothing that is read of a device or of sysfs could be believed.
+    """
+    needed = paths + SPARE_DESCRIPTORS
+    if needed <= USUAL_DESCRIPTORS:
+        return
+    from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
+
+    soft, hard = getrlimit(RLIMIT_NOFILE)
+    if soft == RLIM_INFINITY or soft >= needed:
+        return
+    if hard != RLIM_INFINITY and hard < needed:
+        raise DeviceError(
+            f"{paths} paths take {needed} open files, and the system allows {hard}: raise the"
+            " limit (LimitNOFILE= of the service, ulimit -n)"
+        )
+    setrlimit(RLIMIT_NOFILE, (needed, hard))
 
 
 def _left_out(place: Place) -> BarrierError:

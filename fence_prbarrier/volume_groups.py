@@ -37,13 +37,15 @@ TURN_PAUSE_SECONDS = 0.05
 class VolumeGroups:
     """The disks of the shared volume groups: what vgs shows now, and has shown in this boot."""
 
-    __slots__ = ("_file", "_warn", "_deadline")
+    __slots__ = ("_file", "_warn", "_deadline", "kept")
 
     def __init__(self, state_dir: str, deadline: float, warn: Warn) -> None:
         """``deadline`` is the action's, on time.monotonic()'s scale."""
         self._file = CheckedFile(state_dir, CACHE_NAME, NEED, REMEDY)
         self._warn = warn
         self._deadline = deadline
+        # Names that vgs has shown earlier, and not when it was run now.
+        self.kept: list[str] = []
 
     def names(self, refresh: bool) -> list[str]:
         """All of them, in order.  vgs is run to ``refresh``, or if it never ran in this boot.
@@ -103,7 +105,7 @@ class VolumeGroups:
 
     def _merged(self, known: list[str], shown: list[str]) -> list[str]:
         """Both; a name that is not shown any more stays, with a word on how to drop it."""
-        gone = [name for name in known if name not in shown]
+        gone = self.kept = [name for name in known if name not in shown]
         if gone:
             more = f" and {len(gone) - MAX_NAMED} more" if len(gone) > MAX_NAMED else ""
             self._warn(
@@ -154,8 +156,11 @@ def _start_time(process: int) -> str:
 
 def _note(lock: int, process: int) -> None:
     """Say in the lock's file which vgs runs, so that one that hangs stays the only one."""
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{process} {_start_time(process)}\n".encode(), 0)
+    try:
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{process} {_start_time(process)}\n".encode(), 0)
+    except OSError:
+        pass  # a full disk: a second vgs may then be started beside one that hangs
 
 
 def _hangs(lock: int) -> bool:

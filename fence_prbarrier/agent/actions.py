@@ -11,7 +11,15 @@ from ..errors import BarrierError, InvalidInput, raise_all
 from ..supervisor import Answer
 from . import sight
 from .log import INFO, WARNING
-from .task import TURN_SECONDS, carry_out, discover, join, tell_oddities, tell_unread
+from .names import require_known_set
+from .task import (
+    TURN_SECONDS,
+    carry_out,
+    discover,
+    join,
+    tell_oddities,
+    tell_unread,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,6 +122,7 @@ def _status(task: Task, dispatcher: Dispatcher) -> Answer:
     units, looks, _ = _inspect(task, dispatcher)
     if _is_on(units, looks, task.cluster, victim, dispatcher):
         return Answer(DONE, ["Status: ON"], [])
+    require_known_set(task)
     return Answer(IS_OFF, ["Status: OFF"], [])
 
 
@@ -170,6 +179,8 @@ def _list_status(task: Task, dispatcher: Dispatcher) -> Answer:
             keys |= found.keys()
             tell_oddities(unit, found, task.cluster, dispatcher)
     present = {key.node for key in keys if key.tag == task.cluster.tag}
+    if not present.issuperset(task.cluster.numbers.values()):
+        require_known_set(task)
     mark = task.options["separator"]
     lines = []
     for name, number in task.cluster.numbers.items():

@@ -10,9 +10,9 @@ import time
 
 from .. import discovery
 from ..barrier.everywhere import join_everywhere
-from ..devices import parse_devices, read_devices_file
 from ..dispatcher import Dispatcher, Limits
 from ..errors import (
+    MAX_NAMED,
     BarrierError,
     CommandFailed,
     DeviceError,
@@ -24,14 +24,11 @@ from ..errors import (
 from ..key import owner_of
 from ..state import Store
 from .log import INFO, WARNING
+from .names import device_names, strayed
 
 # How long a join waits for another one of this node to end.
 TURN_SECONDS = 5.0
 TURN_PAUSE_SECONDS = 0.1
-# Actions that do not wait for vgs where what it has shown in this boot is known.
-MUST_NOT_WAIT = ("off", "status", "list-status")
-# In a name: it may be a pattern.
-WILD = frozenset("*?[")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +46,7 @@ if TYPE_CHECKING:
 class Task:
     """One action, ready to run: everything that needs no device is settled."""
 
-    __slots__ = ("action", "options", "cluster", "local_name", "plug", "deadline")
+    __slots__ = ("action", "options", "cluster", "local_name", "plug", "deadline", "found")
 
     def __init__(
         self,
@@ -66,6 +63,8 @@ class Task:
         self.local_name = local_name
         self.plug = plug
         self.deadline = deadline
+        # The disks were found, by a pattern or by volume groups, and not named one by one.
+        self.found = False
 
     @property
     def local(self) -> int:
@@ -91,40 +90,6 @@ class Task:
         except InvalidInput:
             return {}
         return store.load().joined
-
-
-def device_names(task: Task, dispatcher: Dispatcher) -> list[str]:
-    """From ``devices`` and ``devices_file``, or of the shared volume groups where neither is given.
-
-    InvalidInput if there is none; BarrierError if it cannot be told which.
-    """
-    options = task.options
-
-    def warn(text: str) -> None:
-        dispatcher.report(WARNING, text)
-
-    if task.action == "clear" and not options["devices"] and not options["devices_file"]:
-        raise InvalidInput("clear: give the disks to be cleared in devices or devices_file")
-    if not options["devices"] and not options["devices_file"]:
-        from ..volume_groups import VolumeGroups
-
-        groups = VolumeGroups(options["state_dir"], task.deadline, warn)
-        return groups.names(task.action not in MUST_NOT_WAIT)
-    names = parse_devices(options["devices"])
-    if options["devices_file"]:
-        listed = read_devices_file(options["devices_file"])
-        names += [name for name in listed if name not in names]
-    if not names:
-        raise InvalidInput("no devices: give the shared disks in devices or devices_file")
-    if not WILD.intersection("".join(names)):
-        return names
-    from ..finding import expand
-
-    def known() -> list[str]:
-        listed = [standing for standing in task.joined().values() if standing.listed]
-        return [device for standing in listed for _, device in standing.paths]
-
-    return expand(names, known, warn)
 
 
 def carry_out(
@@ -154,19 +119,19 @@ def discover(task: Task, dispatcher: Dispatcher) -> list[Unit]:
     """Every LU of the task; BarrierError where one has no usable path."""
     # Only an eviction asks what make a LU is: the quirk table of drain=auto.
     models = task.action == "off"
-    names = device_names(task, dispatcher)
+    names, kept = device_names(task, dispatcher)
     units = discovery.discover(dispatcher, names, task.local_name, models, task.remembered)
-    raise_all(_moved(task, dispatcher))
+    raise_all(_moved(task, dispatcher) + strayed(task, dispatcher, kept))
     _tell_lost(task, units, dispatcher)
     return units
 
 
 def survey(task: Task, dispatcher: Dispatcher) -> tuple[list[Unit], list[BarrierError]]:
     """Every LU that has a usable path, and why others have none."""
-    names = device_names(task, dispatcher)
+    names, kept = device_names(task, dispatcher)
     units, troubles = discovery.survey(dispatcher, names, task.local_name, False, task.remembered)
     _tell_lost(task, units, dispatcher)
-    return units, troubles + _moved(task, dispatcher)
+    return units, troubles + _moved(task, dispatcher) + strayed(task, dispatcher, kept)
 
 
 def _moved(task: Task, dispatcher: Dispatcher) -> list[BarrierError]:
@@ -191,14 +156,21 @@ def _moved(task: Task, dispatcher: Dispatcher) -> list[BarrierError]:
 
 
 def _tell_lost(task: Task, units: list[Unit], dispatcher: Dispatcher) -> None:
-    """Warn of each path that is named and not usable, or is no more, although another one is."""
+    """Warn of each path that is named and not usable, or is no more, although another one is.
+
+    Of a dead fabric the first few LUs stand for all.
+    """
     joined = task.joined()
+    weak = 0
     for unit in units:
         standing = joined.get(unit.name)
         if standing is not None:
             unit.lost += tuple(_missing(unit, standing))
-        for _, reason in unit.lost:
+        weak += bool(unit.lost)
+        for _, reason in unit.lost if weak <= MAX_NAMED else ():
             dispatcher.report(WARNING, f"LU {unit.label}: a path is lost: {reason}")
+    if weak > MAX_NAMED:
+        dispatcher.report(WARNING, f"and {weak - MAX_NAMED} more LUs have lost a path")
 
 
 def _missing(unit: Unit, standing: Standing) -> Iterator[tuple[str, str]]:
