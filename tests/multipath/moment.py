@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from ..cluster.node import AGENT_TIMEOUT_S
 from ..cluster.storage import Bears
-from .ground import FABRICS, SURVIVOR, VICTIM, Ground
+from .ground import FABRICS, SURVIVOR, VICTIM, WHOLE, Ground
 
 WATCHED_S = 1.0
 # The cut comes at any time from the start of `off` until shortly before its end without one.
-SPREAD = 0.9
-WARM_UPS = 3
+SPREAD = 0.9 if WHOLE else 0.4  # few fences: all of them cut
+WARM_UPS = 3 if WHOLE else 1
 
 
 class How(NamedTuple):

@@ -11,7 +11,7 @@ from .ground import ROUNDS_VARIABLE, SURVIVOR, VICTIM, WHOLE, Ground, errors
 from .moment import Campaign, turns
 
 WATCHED_S = 3.0
-ROUNDS = 5
+ROUNDS = 3
 # Who is off which fabric.
 LOSSES = {
     "both": {SURVIVOR: "san1", VICTIM: "san0"},

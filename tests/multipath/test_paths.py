@@ -82,8 +82,7 @@ def test_a_new_session(ground: Ground) -> None:
     """Logged out and in again under load: another ISID, which the monitor registers as well."""
     start_resources(ground)
     writers = ground.write("n1")
-    renewed = FABRICS[: None if WHOLE else 1]
-    for segment in renewed:
+    for segment in FABRICS:
         ground.relogin("n1", segment)
         ground.mend()
         code, output = ground.resource("n1", "monitor")
@@ -91,7 +90,7 @@ def test_a_new_session(ground: Ground) -> None:
         assert ground.resource("n1", "monitor") == (SUCCESS, "")
     ground.end_calmly(writers)
     # The target keeps the registrations of the sessions that are gone.
-    wanted = {"n1": len(FABRICS) + len(renewed), "n2": len(FABRICS)}
+    wanted = {"n1": 2 * len(FABRICS), "n2": len(FABRICS)}
     assert ground.nexuses() == [Nexuses(wanted, WERO)] * len(ground.luns)
 
 
@@ -114,7 +113,7 @@ def test_a_new_nexus(ground: Ground) -> None:
         assert errors(writer) == count
 
 
-@pytest.mark.parametrize("key", [FOREIGN_KEY, *(["file"] if WHOLE else [])])
+@pytest.mark.parametrize("key", [FOREIGN_KEY, "file"])
 def test_keys_of_multipathd(ground: Ground, key: str) -> None:
     """multipathd with a key of its own registers and removes nothing where that key is not."""
     before = [ground.storage.bears(lun) for lun in ground.luns]
