@@ -18,7 +18,7 @@ from .resource import (
     clear_faults,
     two_paths,
 )
-from .stage import Stage, assert_refused
+from .stage import Stage, assert_refused, initiator
 from .test_clear import ALL, cleared, foreign, shape
 from .test_watchdog import FINE, _check
 
@@ -74,6 +74,22 @@ def test_a_path_that_cannot_be_read(joined: Stage, plug: str, skip: int) -> None
     again = joined.do("n1", "clear", plug, devices=devices, **ALL)
     assert again.code == 0 and again.err == ""
     assert ("Success: Already clear" in again.out) == bool(skip)
+
+
+@pytest.mark.parametrize("plug", ["n2", ""])
+def test_a_path_that_cannot_be_opened(bare: Stage, plug: str) -> None:
+    """Known from the join: a warning, and the registration through it goes too; else an error."""
+    devices = two_paths(bare.units[0])
+    for node in ("n2", "n1"):
+        assert bare.do(node, "on", node, devices=devices).code == 0
+    bare.fault(f"dead-path initiator={initiator('n1')} port=2")
+    result = bare.do("n1", "clear", plug, devices=devices, **ALL)
+    assert (result.code, result.out.splitlines()[-1]) == (0, "Success: Cleared"), result
+    assert "a path is lost" in result.err and SECOND_PORT in result.err
+    assert bare.keys("n2") == [] and len(bare.keys("n1")) == (2 if plug else 0)
+    bare.reboot("n1")
+    result = bare.do("n1", "clear", devices=devices, **ALL)
+    assert result.code == 1 and SECOND_PORT in result.err and "NO_CONNECT" in result.err
 
 
 @pytest.mark.parametrize("profile, code", [("lio", 0), ("tgt", 1), ("liar", 1)])
