@@ -10,7 +10,7 @@ import time
 
 from ..barrier.clear import clear_everywhere
 from ..barrier.everywhere import in_order, inspect_everywhere
-from ..barrier.order import Order, check
+from ..barrier.order import Order, check, refuse_unread
 from ..errors import BarrierBroken, BarrierError, InvalidInput, raise_all
 from ..key import EPOCH_UNIX_SECONDS, Key, check_node, next_incarnation, owner_of
 from ..supervisor import Answer
@@ -95,14 +95,16 @@ def _survey(task: Task, dispatcher: Dispatcher) -> tuple[list[Unit], dict[str, O
         else:
             good[unit.name] = found
     raise_all(troubles)
-    # Of the node whose keys go: a run that is cut short leaves nothing that the next one keeps.
-    whose = local if number is None else number
-    seen = [key.incarnation for found in good.values() for key in found.lives(tag, whose)]
-    remembered = memory.incarnation if whose == local else None
-    temporary = Key.build(tag, whose, next_incarnation(seen, remembered, int(time.time())))
-    orders = {name: Order(number, memory.key, temporary, found) for name, found in good.items()}
+    # Of this node, which status and off look for; newer than what an earlier run left.
+    seen = [key.incarnation for found in good.values() for key in found.lives(tag, local)]
+    temporary = Key.build(tag, local, next_incarnation(seen, memory.incarnation, int(time.time())))
+    orders = {
+        name: Order(number, memory.key, temporary, found, name in memory.joined)
+        for name, found in good.items()
+    }
     for unit in units:
         try:
+            refuse_unread(good[unit.name], unit)
             check(orders[unit.name], good[unit.name])
             _refuse_members(task, unit, orders[unit.name], memory)
         except BarrierError as error:

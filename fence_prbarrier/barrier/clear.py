@@ -5,16 +5,16 @@ shown is removed and nothing else.  A key of the cluster that comes meanwhile
 stops it; a foreign key is neither removed nor replaced.  CLEAR is not used: it
 would take foreign keys too, and one that has come since the LU was shown.
 
-A node that is registered in this boot removes another one's keys with its own
-key, as in an eviction.  Otherwise a temporary key does the work: REGISTER,
-PREEMPT AND ABORT of what was shown, RELEASE if it holds, and REGISTER with zero.
-It bears the number of the node whose keys go, so that of a run that was cut
-short it is one more key that the next run removes.  Each command follows from
-what was read last.
+Another node's keys are removed by a member only, with its own key, as in an
+eviction.  Where all goes, or this node itself, a temporary key does the work:
+REGISTER, PREEMPT AND ABORT of what was shown, RELEASE if it holds, and REGISTER
+with zero.  It bears this node's number, so that whoever asks for this node, or
+evicts it, finds it, and of a run that was cut short it is one more key that the
+next run removes.  Each command follows from what was read last.
 
 Commands in flight are not drained: whoever clears a LU has stopped its users.
 A REGISTER that hangs on a dead path may land later, as in a join; ``status`` of
-the node whose number it bears is then ON, and clear can be run again.
+this node is then ON, and clear can be run again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from . import rules
 from .everywhere import Each
 from .exchange import Unsupported, failure, send
 from .inspect import capabilities, look, look_by_every_path
-from .order import Order, check, refuse_newcomers, require_cleared, same
+from .order import Order, check, refuse_newcomers, refuse_unread, require_cleared, same
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def clear_everywhere(units: list[Unit], orders: dict[str, Order]) -> Plan[dict[s
     done: dict[str, list[Key]] = {}
     for position, unit in enumerate(units):
         order = orders[unit.name]
-        results = yield Each({unit.name: clear(order, unit.route())})
+        results = yield Each({unit.name: clear(order, unit)})
         result = results[unit.name]
         if isinstance(result, BarrierError):
             text = result.what
@@ -66,8 +66,9 @@ def clear_everywhere(units: list[Unit], orders: dict[str, Order]) -> Plan[dict[s
     return done
 
 
-def clear(order: Order, route: Route) -> Procedure[list[Key]]:
+def clear(order: Order, unit: Unit) -> Procedure[list[Key]]:
     """Carry out one order; the keys that were removed, read back by every path."""
+    route = unit.route()
     snapshot = yield from look(route, order.shown.full)
     if not same(snapshot, order.shown):
         raise BarrierBroken("it shows something else than what was to be removed: nothing removed")
@@ -79,7 +80,9 @@ def clear(order: Order, route: Route) -> Procedure[list[Key]]:
         yield from _as_member(order, route)
     else:
         yield from _with_temporary_key(order, route)
-    require_cleared(order, (yield from look_by_every_path(len(route.names))))
+    found = yield from look_by_every_path(unit.paths)
+    require_cleared(order, found)
+    refuse_unread(found, unit, "removed, but not read back: ")
     return removed
 
 
@@ -88,8 +91,10 @@ def _as_member(order: Order, route: Route) -> Procedure[None]:
     own = order.own
     if own is None:
         raise ValueError("an order without a key of this boot")
+    route.prefer(order.shown, own)
     trouble = ""
-    for _ in range(MAX_ROUNDS):
+    rounds = MAX_ROUNDS + len(route.paths)
+    for _ in range(rounds):
         snapshot = yield from look(route, order.shown.full)
         rules.refuse_foreign_property(snapshot, order.tag)
         rules.require_member(snapshot, own)
@@ -101,7 +106,7 @@ def _as_member(order: Order, route: Route) -> Procedure[None]:
             route.current, [preempt_and_abort(own, key) for key in named]
         )
         route.advance()  # a conflict may mean that this path's nexus is not registered
-    raise _not_settled(trouble)
+    raise _not_settled(rounds, trouble)
 
 
 def _with_temporary_key(order: Order, route: Route) -> Procedure[None]:
@@ -137,15 +142,16 @@ def _probe(order: Order, route: Route) -> Procedure[None]:
 def _enter(order: Order, route: Route, persist: bool) -> Procedure[tuple[int, int]]:
     """Register the temporary key on one path; which, and the key that it replaced there, or 0.
 
-    REGISTER names what must be there, so the target itself refuses to replace
-    a key that is not to be removed: another owner's, or this node's own.
+    REGISTER names what must be there, so the target itself refuses to replace a
+    key that is not to be removed, and to let in a member that was evicted meanwhile.
     """
     temporary = order.temporary
     named = order.named(order.shown)
-    # Most likely first: where all goes, this node's own keys, the newest before the others.
+    # Most likely first: this node's own keys, the newest before the others.
     own = [key for key in reversed(named) if key.node == temporary.node]
-    likely = own if order.number is None else []
-    candidates = [*likely, 0, *(key for key in named if key not in likely)]
+    candidates: list[int] = list(own)
+    if not order.joined:
+        candidates += [0, *(key for key in named if key not in own)]
     trouble = ""
     for path in route.paths:
         for key in candidates:
@@ -163,7 +169,7 @@ def _enter(order: Order, route: Route, persist: bool) -> Procedure[tuple[int, in
             break
     raise BarrierBroken(
         f"no path took a key to work with (the last met: {trouble}): nothing removed; where this"
-        " node's paths bear a key that is to stay, run clear on another node"
+        " node's paths bear a key that is to stay, or it was evicted, run clear on another node"
     )
 
 
@@ -177,7 +183,7 @@ def _remove(order: Order, route: Route, path: int, persist: bool) -> Procedure[N
         if not commands:
             return
         trouble = yield from _send_each(path, commands)
-    raise _not_settled(trouble)
+    raise _not_settled(MAX_ROUNDS, trouble)
 
 
 def _next(order: Order, snapshot: Snapshot, persist: bool) -> list[Command]:
@@ -247,7 +253,5 @@ def _take_back(
         yield from send(path, register(temporary, replaced, persist))
 
 
-def _not_settled(trouble: str) -> BarrierBroken:
-    return BarrierBroken(
-        f"the LU did not become clear in {MAX_ROUNDS} rounds; the last met: {trouble}"
-    )
+def _not_settled(rounds: int, trouble: str) -> BarrierBroken:
+    return BarrierBroken(f"the LU did not become clear in {rounds} rounds; the last met: {trouble}")

@@ -5,32 +5,35 @@ Each rule looks at a snapshot and raises; none sends anything.
 
 from __future__ import annotations
 
-from ..errors import BarrierBroken, Rejoined
+from ..errors import BarrierBroken, CommandFailed, NotMember, Rejoined
 from ..key import Key
 from . import rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .inspect import Snapshot
+    from .unit import Unit
 
 
 class Order:
     """What to clear from one LU.
 
     ``number`` is a node, None for all of the cluster; ``own`` this boot's key,
-    if it has one; ``temporary`` a key that was never used, of the node to clear,
-    or of this node where all are; ``shown`` the snapshot that the person saw.
+    if it has one; ``temporary`` a key of this node that was never used; ``shown``
+    the snapshot that the person saw; ``joined`` whether this boot has joined the LU.
     """
 
-    __slots__ = ("number", "own", "temporary", "shown")
+    __slots__ = ("number", "own", "temporary", "shown", "joined")
 
     def __init__(
-        self, number: int | None, own: Key | None, temporary: Key, shown: Snapshot
+        self, number: int | None, own: Key | None, temporary: Key, shown: Snapshot, joined: bool
     ) -> None:
         self.number = number
         self.own = own
         self.temporary = temporary
         self.shown = shown
+        # A join may be cut short before it is remembered.
+        self.joined = joined or (own is not None and shown.count(own) > 0)
 
     @property
     def tag(self) -> int:
@@ -40,9 +43,24 @@ class Order:
     @property
     def as_member(self) -> bool:
         """Whether this boot's own key does the work, and stays."""
+        return self.of_another and self.own is not None and self.shown.count(self.own) > 0
+
+    @property
+    def of_another(self) -> bool:
+        """Whether it is about another node alone."""
+        return self.number not in (None, self.temporary.node)
+
+    @property
+    def evicted(self) -> bool:
+        """Whether this boot joined the LU, and neither its key nor a temporary one is on it.
+
+        The temporary key of a run that was cut short is newer than the key that it replaced.
+        """
         own = self.own
-        others = own is not None and self.number not in (None, own.node)
-        return own is not None and others and self.shown.count(own) > 0
+        if own is None or not self.joined:
+            return False
+        lives = self.shown.lives(self.tag, own.node)
+        return not any(key.incarnation >= own.incarnation for key in lives)
 
     def named(self, snapshot: Snapshot) -> list[Key]:
         """The keys that a LU shows and the order is about, but for the temporary one."""
@@ -65,6 +83,8 @@ class Order:
 def check(order: Order, snapshot: Snapshot) -> None:
     """Whether the order may be carried out on a LU that shows this, or a BarrierError."""
     rules.refuse_foreign_property(snapshot, order.tag)
+    if order.named(snapshot):
+        _require_right(order)
     held = snapshot.reservation
     kept = order.kept(snapshot)
     if order.as_member or held is None or not kept:
@@ -74,6 +94,31 @@ def check(order: Order, snapshot: Snapshot) -> None:
             f"{held.key}, which is to be removed, holds the reservation, and without it the"
             f" barrier falls for {', '.join(map(str, kept))}: run clear on another node that has"
             " joined this LU, so that the reservation passes to that node"
+        )
+
+
+def _require_right(order: Order) -> None:
+    """Rules 3 and 4: who may not evict, or not rejoin, sends nothing."""
+    if order.evicted:
+        raise NotMember(
+            "this node joined it in this boot and has been evicted since: reboot it, then clear,"
+            " or run clear on another node"
+        )
+    if order.of_another and not order.as_member:
+        raise NotMember(
+            "this node is not registered on the LU in this boot, so it may not remove another"
+            " node's keys: run clear on a node that has joined the LU, or clear all of the LU"
+            " (without plug)"
+        )
+
+
+def refuse_unread(snapshot: Snapshot, unit: Unit, done: str = "") -> None:
+    """Rule 2: every path is read; ``done`` tells what was done before."""
+    troubles = [f"device {unit.ends[path][1]} ({why})" for path, why in snapshot.unread.items()]
+    if troubles:
+        raise CommandFailed(
+            f"{done}could not be read by {', '.join(troubles)}: bring the path back, so that clear"
+            " can read back by every path"
         )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from fence_prbarrier.key import Key, tag_of_cluster
 
+from .resource import change_nothing, clear_faults
 from .stage import CLUSTER, NODES, Result, Stage, assert_refused, finish, run_raw, start
 
 TAG = tag_of_cluster(CLUSTER)
@@ -110,7 +111,9 @@ def test_members_are_not_removed_unless_it_is_forced(joined: Stage) -> None:
         assert "this node itself still uses" in result.err
     assert joined.pictures() == before
     joined.reboot("n1")
-    assert "this node itself" not in joined.do("n1", "clear", "n2", confirm=1).err
+    result = joined.do("n1", "clear", confirm=1)
+    assert_refused(result, "n2 (", "evicted by off")
+    assert "this node itself" not in result.err
 
 
 def joined_(stage: Stage) -> list[str]:
@@ -162,17 +165,67 @@ def test_a_plug_that_is_no_node(joined: Stage, plug: str) -> None:
 
 
 def test_by_a_node_that_has_not_joined(joined: Stage) -> None:
-    """One node's keys, and then all; but not those of who holds the reservation for others."""
+    """Another node's keys are a member's to remove, holder or not; all of them are anybody's."""
     nodes = f"{NODES},n4:4"
     before = joined.pictures()
-    refused = joined.do("n4", "clear", "n1", nodes=nodes, **ALL)
-    assert_refused(refused, "holds the reservation", "the barrier falls for", "another node")
+    change_nothing(joined, "n4")
+    for plug in ("n1", "n2"):
+        refused = joined.do("n4", "clear", plug, nodes=nodes, **ALL)
+        assert_refused(refused, "not registered on the LU in this boot", "joined the LU", "all of")
     assert joined.pictures() == before
-    cleared(joined.do("n4", "clear", "n2", nodes=nodes, **ALL))
-    assert joined.keys("n2") == joined.keys("n4") == [] and joined.keys("n1")
-    assert joined.do("n1", "status", "n2") == (2, "Status: OFF\n", "")
+    clear_faults(joined)
+    again = joined.do("n4", "clear", "n4", nodes=nodes, **ALL)
+    assert again.code == 0 and again.out.endswith("Success: Already clear\n")
     cleared(joined.do("n4", "clear", nodes=nodes, **ALL))
     assert all(picture[1:] == ["nobody registered", "not reserved"] for picture in shape(joined))
+
+
+def test_who_has_rebooted_and_not_joined_again(joined: Stage) -> None:
+    """It is no member of this boot: its own old keys or all, not another node's."""
+    joined.reboot("n2")
+    before = joined.pictures()
+    refused = joined.do("n2", "clear", "n3", **ALL)
+    assert_refused(refused, "not registered on the LU in this boot", *joined_(joined))
+    assert joined.pictures() == before
+    cleared(joined.do("n2", "clear", "n2", **ALL))
+    assert joined.keys("n2") == joined.keys("n2", 1) == [] and joined.keys("n1", 1)
+
+
+def test_an_evicted_node_clears_nothing_and_stays_out(joined: Stage) -> None:
+    """A temporary key would let it write again; status and off of it stay true (rules 3 and 4)."""
+    two = "n1:1,n2:2"
+    assert joined.do("n2", "off", "n1").code == 0
+    before = joined.pictures()
+    for unit in (0, 1):
+        joined.fault("dead-path op=5f skip=2", unit)
+    for plug, nodes in (("3", two), ("n2", NODES), ("", NODES)):
+        result = joined.do("n1", "clear", plug, nodes=nodes, **ALL)
+        assert_refused(result, "has been evicted since: reboot it, then clear", *joined_(joined))
+    clear_faults(joined)
+    assert joined.pictures() == before and not joined.keys("n1")
+    assert joined.write("n1") == 0x18
+    assert joined.do("n2", "status", "n1") == (2, "Status: OFF\n", "")
+    assert joined.do("n2", "off", "n1").out == "Success: Already OFF\n"
+    joined.reboot("n1")
+    cleared(joined.do("n1", "clear", **ALL))
+
+
+def test_a_node_that_never_joined_leaves_no_key_under_another_number(joined: Stage) -> None:
+    """Another node's keys are refused; where all go, what a dead path leaves is its own."""
+    nodes = f"{NODES},n4:4"
+    for unit in (0, 1):
+        joined.fault("dead-path op=5f skip=2", unit)
+    result = joined.do("n4", "clear", "n2", nodes=nodes, **ALL)
+    assert_refused(result, "not registered on the LU in this boot")
+    assert not joined.keys("n4")
+    result = joined.do("n4", "clear", nodes=nodes, **ALL)
+    assert result.code == 1 and "NO_CONNECT" in result.err and "run clear again" in result.err
+    clear_faults(joined)
+    (left,) = joined.keys("n4")
+    assert Key(left).node == 4
+    assert joined.do("n1", "status", "n4", nodes=nodes) == (0, "Status: ON\n", "")
+    assert joined.do("n1", "off", "n4", nodes=nodes).out == "Success: Powered OFF\n"
+    assert not joined.keys("n4")
 
 
 def shape(stage: Stage) -> list[list[str]]:

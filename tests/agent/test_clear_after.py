@@ -8,8 +8,17 @@ import pytest
 
 from fence_prbarrier.key import Key
 
-from .resource import EVICTED, GENERIC, Resource, assert_fails, clear_faults
-from .stage import NODES, Stage, assert_refused
+from .resource import (
+    EVICTED,
+    FIRST_PORT,
+    GENERIC,
+    SECOND_PORT,
+    Resource,
+    assert_fails,
+    clear_faults,
+    two_paths,
+)
+from .stage import Stage, assert_refused, initiator
 from .test_clear import ALL, cleared, foreign, shape
 from .test_watchdog import FINE, _check
 
@@ -25,19 +34,62 @@ def test_a_command_that_fails_in_the_middle_and_the_next_run(joined: Stage) -> N
     assert all(picture[-2:] == ["nobody registered", "not reserved"] for picture in shape(joined))
 
 
-def test_a_run_whose_path_dies_leaves_nothing_that_the_next_one_keeps(joined: Stage) -> None:
-    """A temporary key was registered and could not be taken back: it counts as n2's."""
-    nodes = f"{NODES},n4:4"
+@pytest.mark.parametrize("by, plug", [("n2", ""), ("n2", "n2"), ("n1", "n2")])
+def test_a_run_whose_path_dies_leaves_nothing_that_the_next_one_keeps(
+    joined: Stage, by: str, plug: str
+) -> None:
+    """A temporary key was registered and could not be taken back: it counts as this node's."""
+    own = joined.keys("n2")
     for unit in (0, 1):
         joined.fault("dead-path op=5f skip=2", unit)  # after the probe and the registration
-    result = joined.do("n4", "clear", "n2", nodes=nodes, **ALL)
+    result = joined.do("n2", "clear", **ALL)
     assert result.code == 1 and "NO_CONNECT" in result.err and "run clear again" in result.err
-    (left,) = joined.keys("n4")
-    assert Key(left).node == 2 and joined.do("n1", "status", "n2").out == "Status: ON\n"
+    left = joined.keys("n2")
+    assert left != own and [Key(key).node for key in left] == [2]
+    assert joined.do("n1", "status", "n2").out == "Status: ON\n"
     clear_faults(joined)
-    cleared(joined.do("n1", "clear", "n2", **ALL))
-    assert joined.keys("n4") == joined.keys("n2") == []
-    assert joined.do("n1", "status", "n2") == (2, "Status: OFF\n", "")
+    cleared(joined.do(by, "clear", plug, **ALL))
+    assert joined.keys("n2") == joined.keys("n2", 1) == []
+    assert bool(joined.keys("n1")) == bool(plug)
+
+
+@pytest.mark.parametrize("plug, skip", [("n2", 0), ("n2", 2), ("", 0), ("", 2)])
+def test_a_path_that_cannot_be_read(joined: Stage, plug: str, skip: int) -> None:
+    """It opens and does not read: nothing is begun; or, at the read-back, it is no success."""
+    devices = two_paths(joined.units[0])
+    before = joined.pictures()
+    # Each of the two looks before reads by it once.
+    joined.fault(f"dead-path op=5e port=2 skip={skip}")
+    result = joined.do("n1", "clear", plug, devices=devices, **ALL)
+    words = ["could not be read by device", SECOND_PORT, "NO_CONNECT", "bring the path back"]
+    if skip:
+        assert result.code == 1 and "removed, but not read back" in result.err, result
+        assert all(word in result.err for word in words) and result.err.count("\n") == 1
+        assert not joined.keys("n2")
+    else:
+        assert_refused(result, *words)
+        assert joined.pictures() == before
+    assert "Success" not in result.out and f"{FIRST_PORT} (" not in result.err
+    clear_faults(joined)
+    again = joined.do("n1", "clear", plug, devices=devices, **ALL)
+    assert again.code == 0 and again.err == ""
+    assert ("Success: Already clear" in again.out) == bool(skip)
+
+
+@pytest.mark.parametrize("plug", ["n2", ""])
+def test_a_path_that_cannot_be_opened(bare: Stage, plug: str) -> None:
+    """Known from the join: a warning, and the registration through it goes too; else an error."""
+    devices = two_paths(bare.units[0])
+    for node in ("n2", "n1"):
+        assert bare.do(node, "on", node, devices=devices).code == 0
+    bare.fault(f"dead-path initiator={initiator('n1')} port=2")
+    result = bare.do("n1", "clear", plug, devices=devices, **ALL)
+    assert (result.code, result.out.splitlines()[-1]) == (0, "Success: Cleared"), result
+    assert "a path is lost" in result.err and SECOND_PORT in result.err
+    assert bare.keys("n2") == [] and len(bare.keys("n1")) == (2 if plug else 0)
+    bare.reboot("n1")
+    result = bare.do("n1", "clear", devices=devices, **ALL)
+    assert result.code == 1 and SECOND_PORT in result.err and "NO_CONNECT" in result.err
 
 
 @pytest.mark.parametrize("profile, code", [("lio", 0), ("tgt", 1), ("liar", 1)])

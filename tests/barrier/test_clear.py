@@ -10,11 +10,12 @@ import pytest
 from fence_prbarrier.barrier.clear import clear_everywhere
 from fence_prbarrier.barrier.everywhere import in_order, inspect_everywhere
 from fence_prbarrier.barrier.order import Order, check
-from fence_prbarrier.errors import BarrierBroken, BarrierError
+from fence_prbarrier.errors import BarrierBroken, BarrierError, NotMember
 from fence_prbarrier.key import Key, next_incarnation
 from fence_prbarrier.scsi import command as build
 
 from .test_faults import FAULTS, IDS, _strike
+from .test_nexus_names import Named
 from .world import TAG, World
 
 FIRST, SECOND = "naa.60000", "naa.60001"
@@ -40,10 +41,12 @@ def orders(world: World, node: int, number: int | None) -> dict[str, Order]:
     units = in_order(world.described(node))
     looks = world.finish(world.steps(node, inspect_everywhere(units)))
     memory = world.memory(node)
-    whose = node if number is None else number
-    seen = [key.incarnation for found in looks.values() for key in found.lives(TAG, whose)]
-    temporary = Key.build(TAG, whose, next_incarnation(seen, None, world.clock))
-    return {name: Order(number, memory.key, temporary, found) for name, found in looks.items()}
+    seen = [key.incarnation for found in looks.values() for key in found.lives(TAG, node)]
+    temporary = Key.build(TAG, node, next_incarnation(seen, memory.incarnation, world.clock))
+    return {
+        name: Order(number, memory.key, temporary, found, name in memory.joined)
+        for name, found in looks.items()
+    }
 
 
 def clearing(world: World, node: int, number: int | None = None) -> Iterator[tuple[str, str]]:
@@ -66,22 +69,25 @@ def ours(world: World, name: str) -> list[Key]:
     return sorted(key for key in keys if key.tag == TAG)
 
 
+# Who clears which node, by how many paths.
 CASES = {
-    "all, by a member": (1, None),
-    "all, by the holder's peer": (3, None),
-    "all, by an outsider": (OUTSIDER, None),
-    "one, by a member": (3, 2),
-    "the holder, by a member": (3, 1),
-    "one, by an outsider": (OUTSIDER, 2),
-    "itself": (2, 2),
+    "all, by a member": (1, None, 1),
+    "all, by two paths": (1, None, 2),
+    "all, by the holder's peer": (3, None, 1),
+    "all, by an outsider": (OUTSIDER, None, 1),
+    "one, by a member": (3, 2, 1),
+    "one, by two paths": (3, 2, 2),
+    "the holder, by a member": (3, 1, 1),
+    "itself": (2, 2, 1),
+    "itself, by two paths": (2, 2, 2),
 }
 
 
 @pytest.mark.parametrize("profile", ["spec", "lio"])
 @pytest.mark.parametrize("case", CASES)
 def test_what_goes_and_what_stays(profile: str, case: str) -> None:
-    world = stage(profile, profile)
-    by, number = CASES[case]
+    by, number, paths = CASES[case]
+    world = stage(profile, profile, paths=paths)
     gone = {1, 2, 3} if number is None else {number}
     keys = {node: world.key(node) for node in (1, 2, 3)}
     done = clear(world, by, number)
@@ -110,7 +116,7 @@ def _check_unharmed(world: World, number: int | None, keys: dict[int, Key], what
         assert found.reservation is not None and found.reservation.key is not None, (what, name)
         assert found.reservation.key.tag == TAG
         for node, key in keys.items():
-            assert node == number or found.count(key) == 1, (what, name, node)
+            assert node == number or found.count(key) == world.paths, (what, name, node)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -120,10 +126,10 @@ def test_one_fault_at_every_step(
     profile: str, kind: str, numbers: tuple[int, ...], case: str
 ) -> None:
     """Success is never a false one, nothing else is harmed, and the next run finishes."""
-    by, number = CASES[case]
+    by, number, paths = CASES[case]
     steps = 0
     for at in range(MAX_STEPS):
-        world = stage(profile, profile)
+        world = stage(profile, profile, paths=paths)
         keys = {node: world.key(node) for node in (1, 2, 3)}
         result, struck = _strike(world, clearing(world, by, number), at, kind, numbers)  # type: ignore[misc]
         for unit in world.units.values():
@@ -146,17 +152,21 @@ def test_one_fault_at_every_step(
 @pytest.mark.parametrize("next_by", ["the same", "another"])
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_that_was_cut_short_is_finished_by_the_next(case: str, next_by: str) -> None:
-    """Cut off before each of its commands."""
-    by, number = CASES[case]
+    """Cut off before each of its commands; what it leaves is its own node's or to be removed."""
+    by, number, paths = CASES[case]
     for at in range(MAX_STEPS):
-        world = stage("spec", "spec")
+        world = stage("spec", "spec", paths=paths)
         keys = {node: world.key(node) for node in (1, 2, 3)}
         steps = clearing(world, by, number)
         if len([None for _, step in zip(range(at + 1), steps)]) <= at:
             break
         _check_unharmed(world, number, keys, at)
+        for name in world.units:
+            assert {key.node for key in ours(world, name) if key not in keys.values()} <= {by}
         world.clock += 1
-        clear(world, by if next_by == "the same" else 1 if number == 2 else 3, number)
+        # A node whose key went already counts as evicted, so another one that finishes it is fresh.
+        another = OUTSIDER + 1 if number is None else 1 if number == 2 else 3
+        clear(world, by if next_by == "the same" else another, number)
         _check_unharmed(world, number, keys, at)
         expected = [] if number is None else sorted(keys[n] for n in keys if n != number)
         for name in world.units:
@@ -184,7 +194,7 @@ def test_aptpl_stays_as_it_was() -> None:
         world = World("spec")
         for node in (1, 2, 3):
             world.join(node, aptpl=aptpl)
-        clear(world, OUTSIDER, 2)
+        clear(world, 2, 2)
         world.units[FIRST].power_cycle()
         assert len(ours(world, FIRST)) == (2 if aptpl == "auto" else 0)
 
@@ -213,28 +223,74 @@ def test_a_foreign_key_on_this_nodes_own_nexus_is_not_replaced() -> None:
         assert world.look(FIRST).count(other) == 1
 
 
-def test_this_nodes_older_key_is_not_taken_for_another_nodes() -> None:
-    """It has rebooted and not joined again: clearing node 2 leaves its old key where it is."""
-    world = stage("spec")
-    old = world.key(1)
+def refused_unsent(world: World, by: int, number: int | None, match: str) -> None:
+    """The order's own check refuses it, and the procedure does, before anything is changed."""
+    before = {name: world.look(name) for name in world.units}
+    made = orders(world, by, number)
+    for order in made.values():
+        with pytest.raises(NotMember, match=match):
+            check(order, order.shown)
+    world.sent.clear()
+    with pytest.raises(BarrierBroken, match=match):
+        world.finish(world.steps(by, clear_everywhere(in_order(world.described(by)), made)))
+    assert {name for _, _, name in world.sent} == {"READ FULL STATUS"}
+    assert all(world.look(name).agrees(before[name]) for name in world.units)
+
+
+def test_only_a_member_removes_another_nodes_keys() -> None:
+    """Neither who never joined, nor who has not joined again since its reboot."""
+    world = stage("spec", "spec")
     world.reboot(1)
-    with pytest.raises(BarrierBroken, match="bear a key that is to stay"):
-        clear(world, 1, 2)
-    held = world.look(FIRST).reservation
-    assert held is not None and held.key == old and len(ours(world, FIRST)) == 3
+    for by in (OUTSIDER, 1):
+        for number in (2, 3):
+            refused_unsent(world, by, number, "not registered on the LU in this boot.*joined")
 
 
-@pytest.mark.parametrize("by", [OUTSIDER, 1])
-def test_the_barrier_of_others_does_not_fall(by: int) -> None:
-    """Who holds the reservation is cleared by a member only, not by an outsider or itself."""
+@pytest.mark.parametrize("number", [None, 2])
+def test_who_has_been_evicted_clears_nothing(number: int | None) -> None:
+    """It may write nothing, and a temporary key would let it; once rebooted it may clear all."""
+    world = stage("spec", "spec")
+    world.evict(1, 3)
+    refused_unsent(world, 3, number, "has been evicted since: reboot it, then clear")
+    assert not world.can_write(3, FIRST)
+    assert clear(world, 3, 3) == {FIRST: [], SECOND: []}, "nothing of it is there"
+    world.reboot(3)
+    clear(world, 3)
+    assert ours(world, FIRST) == ours(world, SECOND) == []
+
+
+def test_a_member_of_many_paths_finds_the_one_that_is_registered() -> None:
+    """Which one is not told here, so one after the other is tried."""
+    paths = 12
+    world = stage("spec", paths=paths)
+    for path in range(paths - 1):
+        assert world.send(3, FIRST, build.register(world.key(3), 0), path).good
+    clear(world, 3, 2)
+    assert ours(world, FIRST) == sorted((world.key(1), world.key(3)))
+
+
+def test_a_member_begins_with_a_path_that_is_registered() -> None:
+    """Where it is told which one bears the key, no conflict is needed to find that out."""
+    fabric = Named("spec")
+    fabric.ports = {1: [0, 1], 2: [0]}
+    for node in (2, 1):
+        fabric.join(node)
+    assert fabric.send(1, FIRST, build.register(fabric.key(1), 0), 0).good
+    clear(fabric, 1, 2)
+    assert [name for _, _, name in fabric.sent].count("PREEMPT AND ABORT") == 1
+    assert ours(fabric, FIRST) == [fabric.key(1)]
+
+
+def test_the_barrier_of_others_does_not_fall() -> None:
+    """Who holds the reservation for others is not cleared by itself."""
     world = stage("spec")
     with pytest.raises(BarrierBroken, match="the barrier falls for"):
-        clear(world, by, 1)
+        clear(world, 1, 1)
     assert len(ours(world, FIRST)) == 3 and not world.can_write(50, FIRST)
 
 
 def test_the_last_node_goes_with_its_reservation() -> None:
     world = World("spec")
     world.join(1)
-    clear(world, OUTSIDER, 1)
+    clear(world, 1, 1)
     assert world.look(FIRST).bare

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from .agent import Node, bears, commands_in, joined, number_of, persist
 from .san import Lab
 from .test_on_lio_tools import LUNS, seen_by_sg_persist
@@ -37,27 +35,44 @@ def test_all_by_a_member(lab: Lab) -> None:
     assert n2.run("on", "n2").out == "Success: Powered ON\n"
 
 
-@pytest.mark.parametrize("holder", ["a member", "the outsider's victim"])
-def test_by_a_node_that_has_not_joined(lab: Lab, holder: str) -> None:
-    """One node's keys, but not those of who holds the reservation for others; and then all."""
-    members = joined(lab, count=2)
+def test_by_a_node_that_has_not_joined(lab: Lab) -> None:
+    """Another node's keys are not its to remove; all of the cluster's are."""
+    joined(lab, count=2)
     n3 = outsider(lab)
-    if holder == "a member":
-        said = n3.run("clear", "n2", **ALL)
-        assert (said.code, said.out.splitlines()[-1]) == (0, "Success: Cleared"), said
-        for lun in LUNS:
-            found = bears(lab, lun)
-            assert found.keys == [members[0].key(lun)] and found.holder == members[0].key(lun)
-            assert lab.write("n2", lun, BLOCK, "cleared").errno == "EBADE"
-            assert lab.write("n1", lun, BLOCK, "member").errno == ""
-        assert members[0].run("monitor").code == 0
-    else:
-        said = n3.run("clear", "n1", **ALL)
-        assert said.code == 1 and "the barrier falls for" in said.err
-        assert [number_of(key) for key in bears(lab).keys] == [1, 2]
+    for plug in ("n1", "n2"):
+        said = n3.run("clear", plug, **ALL)
+        assert said.code == 1 and "not registered on the LU in this boot" in said.err, said
+        assert [[number_of(key) for key in bears(lab, lun).keys] for lun in LUNS] == [[1, 2]] * 2
+        assert lab.write("n3", 0, BLOCK, "outsider").errno == "EBADE"
     said = n3.run("clear", **ALL)
     assert (said.code, said.out.splitlines()[-1]) == (0, "Success: Cleared"), said
     assert [seen_by_sg_persist(lab, lun, "n1") for lun in LUNS] == [([], 0, 0)] * 2
+
+
+def test_a_node_clears_itself(lab: Lab) -> None:
+    """Its keys go, the barrier of the other stands, and that one is not disturbed."""
+    n1, n2, *_ = joined(lab, count=2)
+    said = n2.run("clear", "n2", **ALL)
+    assert (said.code, said.out.splitlines()[-1]) == (0, "Success: Cleared"), said
+    for lun in LUNS:
+        found = bears(lab, lun)
+        assert found.keys == [n1.key(lun)] and found.holder == n1.key(lun)
+        assert lab.write("n2", lun, BLOCK, "cleared").errno == "EBADE"
+        assert lab.write("n1", lun, BLOCK, "member").errno == ""
+    assert n1.run("monitor").code == 0
+    said = n1.run("clear", "n1", **ALL)
+    assert (said.code, said.out.splitlines()[-1]) == (0, "Success: Cleared"), said
+    assert [seen_by_sg_persist(lab, lun, "n2") for lun in LUNS] == [([], 0, 0)] * 2
+
+
+def test_an_evicted_node_clears_nothing(lab: Lab) -> None:
+    n1, n2, *_ = joined(lab, count=2)
+    assert n1.run("off", "n2").code == 0
+    for plug in ("", "n1"):
+        said = n2.run("clear", plug, **ALL)
+        assert said.code == 1 and "has been evicted since" in said.err, said
+    assert [[number_of(key) for key in bears(lab, lun).keys] for lun in LUNS] == [[1], [1]]
+    assert lab.write("n2", 0, BLOCK, "evicted").errno == "EBADE"
 
 
 def test_a_foreign_key_stays(lab: Lab) -> None:
@@ -89,8 +104,8 @@ def test_a_member_clears_the_holder_and_keeps_the_barrier(lab: Lab) -> None:
 
 def test_aptpl_stays_with_those_who_stay(lab: Lab) -> None:
     """A temporary registration is the last one, and the last one counts for all."""
-    n1, *_ = joined(lab, count=2)
-    assert outsider(lab).run("clear", "n2", **ALL).code == 0
+    n1, n2, *_ = joined(lab, count=2)
+    assert n2.run("clear", "n2", **ALL).code == 0
     before = [bears(lab, lun).keys for lun in LUNS]
     assert lab.power_cycle() == 2
     assert [bears(lab, lun).keys for lun in LUNS] == before
