@@ -180,17 +180,6 @@ def test_by_a_node_that_has_not_joined(joined: Stage) -> None:
     assert all(picture[1:] == ["nobody registered", "not reserved"] for picture in shape(joined))
 
 
-def test_who_has_rebooted_and_not_joined_again(joined: Stage) -> None:
-    """It is no member of this boot: its own old keys or all, not another node's."""
-    joined.reboot("n2")
-    before = joined.pictures()
-    refused = joined.do("n2", "clear", "n3", **ALL)
-    assert_refused(refused, "not registered on the LU in this boot", *joined_(joined))
-    assert joined.pictures() == before
-    cleared(joined.do("n2", "clear", "n2", **ALL))
-    assert joined.keys("n2") == joined.keys("n2", 1) == [] and joined.keys("n1", 1)
-
-
 def test_an_evicted_node_clears_nothing_and_stays_out(joined: Stage) -> None:
     """A temporary key would let it write again; status and off of it stay true (rules 3 and 4)."""
     two = "n1:1,n2:2"

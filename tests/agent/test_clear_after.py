@@ -19,7 +19,7 @@ from .resource import (
     two_paths,
 )
 from .stage import Stage, assert_refused, initiator
-from .test_clear import ALL, cleared, foreign, shape
+from .test_clear import ALL, cleared, foreign, joined_, shape
 from .test_watchdog import FINE, _check
 
 
@@ -51,6 +51,17 @@ def test_a_run_whose_path_dies_leaves_nothing_that_the_next_one_keeps(
     cleared(joined.do(by, "clear", plug, **ALL))
     assert joined.keys("n2") == joined.keys("n2", 1) == []
     assert bool(joined.keys("n1")) == bool(plug)
+
+
+def test_who_has_rebooted_and_not_joined_again(joined: Stage) -> None:
+    """It is no member of this boot: its own old keys or all, not another node's."""
+    joined.reboot("n2")
+    before = joined.pictures()
+    refused = joined.do("n2", "clear", "n3", **ALL)
+    assert_refused(refused, "not registered on the LU in this boot", *joined_(joined))
+    assert joined.pictures() == before
+    cleared(joined.do("n2", "clear", "n2", **ALL))
+    assert joined.keys("n2") == joined.keys("n2", 1) == [] and joined.keys("n1", 1)
 
 
 @pytest.mark.parametrize("plug, skip", [("n2", 0), ("n2", 2), ("", 0), ("", 2)])

@@ -6,6 +6,7 @@ from typing import Callable
 
 import pytest
 
+from fence_prbarrier.barrier.memory import Memory
 from fence_prbarrier.errors import BarrierBroken, BarrierError, ForeignProperty
 from fence_prbarrier.key import Key
 from fence_prbarrier.scsi import command as build
@@ -109,6 +110,17 @@ def test_who_is_evicted_in_the_last_moment_is_not_let_in_again(by: int) -> None:
         assert world.look(FIRST).lives(TAG, by) == [] and not world.can_write(by, FIRST)
         assert len(ours(world, FIRST)) == 2
     assert strike.done
+
+
+def test_who_is_evicted_in_the_last_moment_of_a_join_that_was_not_remembered() -> None:
+    """Its key on the LU tells that it is a member as well as the memory does."""
+    world = stage("spec")
+    own = world.key(2)
+    world.memories[2] = Memory(TAG, 2).reborn(own.incarnation)
+    strike = Once(FIRST, "REGISTER", lambda: world.evict(3, 2))
+    with pytest.raises(BarrierBroken, match="no path took a key to work with"):
+        world.finish(clearing(world, 2), strike)
+    assert strike.done and world.look(FIRST).lives(TAG, 2) == []
 
 
 @pytest.mark.parametrize("by, number", [(3, None), (3, 2), (OUTSIDER, None)])
