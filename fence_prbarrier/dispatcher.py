@@ -1,8 +1,8 @@
 """The device I/O request dispatcher: runs the procedures against real paths.
 
 Time enters here: every command gets a limit, and the whole action has one.
-LUs run side by side in threads, at most ``MAX_UNITS_AT_ONCE``; one LU has at
-most one command in flight.
+LUs run side by side in threads, at most ``MAX_UNITS_AT_ONCE``; a procedure has one
+command in flight on its LU, and a path that hangs keeps the one that it has.
 """
 
 from __future__ import annotations

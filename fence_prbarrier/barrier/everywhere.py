@@ -273,7 +273,8 @@ def _life(
             raise BarrierBroken(
                 f"a newer incarnation of node number {memory.node} than this boot's {own} is"
                 " registered: two machines have this number, or state_dir is another"
-                " machine's; give each node its own number"
+                " machine's: give each node its own number; or a clear on this node was cut short:"
+                " run it again"
             )
         if not gone and (memory.joined or _is_begun(units, looks, own)):
             return memory

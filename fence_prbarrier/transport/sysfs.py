@@ -122,11 +122,6 @@ def read_attribute(path: str) -> str:
         return ""  # no caller takes "" for a good answer
 
 
-def find_node(path: str) -> Node:
-    """The one SCSI node behind a name; DeviceError says what the name is instead."""
-    return _node(path, _stat(path))
-
-
 def find_nodes(path: str) -> list[Node]:
     """Every path that a name stands for; DeviceError says what the name is instead.
 

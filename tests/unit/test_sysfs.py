@@ -22,9 +22,15 @@ from fence_prbarrier.errors import DeviceError, InvalidInput
 from fence_prbarrier.scsi.identity import name_of_unit, parse_designators
 from fence_prbarrier.transport import sysfs
 from fence_prbarrier.transport.sgio import SgIo
-from fence_prbarrier.transport.sysfs import Node, find_node
+from fence_prbarrier.transport.sysfs import Node, find_nodes
 
 SDA, SDA1, SG0, BSG0, DM0, LOOP0 = (8, 0), (8, 1), (21, 0), (240, 0), (253, 0), (7, 0)
+
+
+def find_node(name: str) -> Node:
+    """The one path of a name."""
+    (node,) = find_nodes(name)
+    return node
 
 
 def open_path(name: str) -> devices.Path:
