@@ -24,7 +24,7 @@ READ_KEYS, READ_RESERVATION, REPORT_CAPABILITIES = 0, 1, 2
 APTPL_ACTIVE = 0x01
 
 _counter = itertools.count(1)
-_first_joins: dict[Lab, list[int]] = {}
+_first_joins: dict[tuple[Lab, int], list[int]] = {}
 
 
 class Said(NamedTuple):
@@ -146,19 +146,21 @@ def nodes(lab: Lab, through: str = "dev") -> list[Node]:
 def joined(lab: Lab, through: str = "dev", count: int = 3) -> list[Node]:
     """The three nodes, after the first ``count`` of them have joined all LUs.
 
-    They join once in a boot of the lab; from then on what they did is done
-    again from the keys and the memory that this left, which takes a fifth of the time.
+    They join once in a boot of the lab, and after each scan for devices; from then on
+    what they did is done again from the keys and the memory that this left, which
+    takes a fifth of the time.
     """
-    if lab not in _first_joins:
+    boot = (lab, lab.scans)
+    if boot not in _first_joins:
         members = nodes(lab)
         for node in members:
             said = node.run("on", node.name)
             assert (said.code, said.out) == (0, "Success: Powered ON\n"), said
-        lab.ok("mkdir /run/joined; cp -a /run/fp-n* /run/joined")
-        _first_joins[lab] = [node.key() for node in members]
+        lab.ok("rm -rf /run/joined; mkdir /run/joined; cp -a /run/fp-n* /run/joined")
+        _first_joins[boot] = [node.key() for node in members]
         lab.clear()
     members = nodes(lab, through)
-    keys = _first_joins[lab][:count]
+    keys = _first_joins[boot][:count]
     for unit in lab.units:
         for node, key in zip(members, keys):
             pr_out(lab, node.name, unit.index, REGISTER_AND_IGNORE, 0, key, aptpl=True)

@@ -44,6 +44,7 @@ class Lab:
         self._cut: dict[str, str] = {}
         self._threads = ThreadPoolExecutor()
         self._udev = False
+        self.scans = 0  # after each, a device may be another one of the same name
 
     def __enter__(self) -> Lab:
         self.start()
@@ -293,6 +294,7 @@ class Lab:
     # -- inside ---------------------------------------------------------------------------
 
     def _rescan(self) -> None:
+        self.scans += 1
         self.ok("iscsiadm -m session --rescan", timeout=60)
         self._await_paths()
 
