@@ -197,7 +197,9 @@ def test_a_path_in_error_handling() -> None:
         host = lab.path(OTHER_PATH, 1).address.partition(":")[0]
         state = f"/sys/class/scsi_host/host{host}/state"
         lab.start_write(OTHER_PATH, 1, 5, "late")
-        lab.ok(f"for i in $(seq 100); do grep -q recovery {state} && exit; sleep 0.1; done; exit 1")
+        # First the command alone is aborted, for 15 s in vain; then the host recovers.
+        wait = f"for i in $(seq 400); do grep -q recovery {state} && exit; sleep 0.1; done; exit 1"
+        lab.ok(wait, timeout=90)
         # The delayed LU's own backing store would hold up a reset of it: drain is not the point.
         options = {"command_timeout": str(COMMAND_TIMEOUT_S), "drain": "target"}
         status = paths.n1.run("status", "n3", **options)
