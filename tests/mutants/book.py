@@ -45,7 +45,9 @@ class Mutant(NamedTuple):
             path = tree / PACKAGE / hunk.file
             text = path.read_text()
             if text.count(hunk.old) != 1:
-                raise ValueError(f"{hunk.file}: stands there {text.count(hunk.old)} times:\n{hunk.old}")
+                raise ValueError(
+                    f"{hunk.file}: stands there {text.count(hunk.old)} times:\n{hunk.old}"
+                )
             path.write_text(text.replace(hunk.old, hunk.new))
 
 

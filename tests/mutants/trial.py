@@ -25,7 +25,7 @@ LEFT_OUT = shutil.ignore_patterns("__pycache__", "corpus", "*.pyc", ".hypothesis
 
 
 class Verdict(NamedTuple):
-    """``failed`` are the tests that noticed; ``trouble`` says why the trial itself tells nothing."""
+    """``failed`` are the tests that noticed; ``trouble`` is why the trial tells nothing."""
 
     mutant: Mutant
     failed: tuple[str, ...]
