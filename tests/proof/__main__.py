@@ -16,7 +16,18 @@ import sys
 import tempfile
 import time
 
-from .page import FIGURES, PAGE, RULES, block_of, figure_table, parts_of, rule_table, with_block
+from .page import (
+    BREAKS,
+    FIGURES,
+    PAGE,
+    RULES,
+    block_of,
+    breaks_page,
+    figure_table,
+    parts_of,
+    rule_table,
+    with_block,
+)
 
 # Part -> the arguments of its deep run.
 PARTS: dict[str, list[str]] = {
@@ -73,6 +84,7 @@ def main() -> int:
             return 1
         text = with_block(text, FIGURES, table)
     PAGE.write_text(with_block(text, RULES, rule_table()))
+    BREAKS.write_text(breaks_page())
     return 0
 
 

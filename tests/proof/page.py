@@ -1,16 +1,17 @@
-"""The two tables of docs/SAFETY.md that are made, not typed.
+"""What of docs/SAFETY.md and docs/breaks.md is made, not typed.
 
-Each stands between ``<!-- made: NAME -->`` and ``<!-- end: NAME -->``.
+On the first page each made table stands between ``<!-- made: NAME -->`` and ``<!-- end: NAME -->``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..mutants.book import ROOT, rules
 
 PAGE = ROOT / "docs" / "SAFETY.md"
+BREAKS = ROOT / "docs" / "breaks.md"
 FIGURES, RULES = "figures", "rules"
 
 
@@ -29,18 +30,34 @@ def with_block(text: str, name: str, content: str) -> str:
 
 
 def rule_table() -> str:
-    """For each rule the breaks of the product's code, and the tests that notice each."""
-    lines = []
+    """For each rule how many breaks of the product's code there are, and which tests notice."""
+    lines = ["| rule | breaks | noticed by |", "|---|---|---|"]
     for number, (words, mutants) in rules().items():
-        title, _, rest = words.partition(": ")
-        lines += [f"### {title}: {rest}", "", "| break | noticed by |", "|---|---|"]
+        files = sorted({each.split("::")[0] for mutant in mutants for each in mutant.by})
+        title = words.partition(": ")[2]
+        lines.append(f"| {number}. {title} | {len(mutants)} | {_links(files)} |")
+    return "\n".join(lines) + "\n"
+
+
+def breaks_page() -> str:
+    """docs/breaks.md: every break, and the tests that notice it."""
+    lines = [
+        "# Breaks: what the tests must notice",
+        "",
+        "Back to [Safety](SAFETY.md). Made from `tests/mutants/rules` by"
+        " `python3 -m tests.proof --tables`.",
+    ]
+    for words, mutants in rules().values():
+        title = words.partition(": ")
+        lines += ["", f"## {title[0]}", "", title[2], "", "| break | noticed by |", "|---|---|"]
         for mutant in mutants:
             files = dict.fromkeys(each.split("::")[0] for each in mutant.by)
-            links = ", ".join(f"[{Path(file).name}](../{file})" for file in files)
-            lines.append(f"| {mutant.what} | {links} |")
-        if number != max(rules()):
-            lines.append("")
+            lines.append(f"| {mutant.what} | {_links(files)} |")
     return "\n".join(lines) + "\n"
+
+
+def _links(files: Iterable[str]) -> str:
+    return ", ".join(f"[{Path(file).stem}](../{file})" for file in files)
 
 
 def figure_table(found: Mapping[str, Sequence[Mapping[str, str]]], circumstances: str) -> str:

@@ -6,12 +6,24 @@ import pytest
 
 from ..mutants.book import mutants
 from . import __main__ as proof
-from .page import FIGURES, PAGE, RULES, block_of, figure_table, parts_of, rule_table, with_block
+from .page import (
+    BREAKS,
+    FIGURES,
+    PAGE,
+    RULES,
+    block_of,
+    breaks_page,
+    figure_table,
+    parts_of,
+    rule_table,
+    with_block,
+)
 
 
 def test_the_rules_table_is_that_of_the_tree() -> None:
     """`python3 -m tests.proof --tables` writes it."""
     assert block_of(PAGE.read_text(), RULES) == rule_table()
+    assert BREAKS.read_text() == breaks_page()
 
 
 def test_every_part_has_figures() -> None:
