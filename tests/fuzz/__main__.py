@@ -1,0 +1,102 @@
+"""Fuzz every parser, guided by coverage: ``python -m tests.fuzz --seconds N --json FILE``.
+
+Each target has an equal share of the time.  A broken property is printed with
+its input, which can be kept in tests/fuzz/corpus/TARGET as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from .engine import Run, fuzz, merge, why_not
+from .seeds import CORPUS, kept
+from .targets import TARGETS
+
+LEAST_SECONDS = 2
+MAX_TAIL_LINES = 40
+# What is kept of a target, the shortest inputs first.
+MAX_KEPT_BYTES = 8000
+MAX_KEPT_FILES = 40
+
+
+def main() -> int:
+    options = _options()
+    reason = why_not()
+    if reason is not None:
+        print(f"the fuzzer cannot run: {reason}", file=sys.stderr)
+        return 1
+    names = options.target or list(TARGETS)
+    share = max(LEAST_SECONDS, options.seconds // len(names))
+    print(f"{len(names)} targets, {share} s each, --seed {options.seed}", flush=True)
+    runs = [_run(name, share, options) for name in names]
+    broken = [run for run in runs if run.code]
+    if options.json:
+        rows = [
+            {"what": f"{run.target}, {share} s", "figure": run.figure + _verdict(run)}
+            for run in runs
+        ]
+        rows.append({"what": "all targets", "figure": _sum(runs)})
+        report = {"part": "fuzz", "ok": not broken, "rows": rows}
+        Path(options.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(_sum(runs))
+    return 1 if broken else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=300, help="for all targets together")
+    parser.add_argument("--target", action="append", choices=list(TARGETS), help="these only")
+    parser.add_argument("--seed", type=int, default=random.randrange(1, 1 << 31))
+    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    parser.add_argument(
+        "--keep", action="store_true", help="put inputs that cover more into tests/fuzz/corpus"
+    )
+    return parser.parse_args()
+
+
+def _run(name: str, seconds: int, options: argparse.Namespace) -> Run:
+    with tempfile.TemporaryDirectory(prefix="fuzz-new-") as folder:
+        run = fuzz(name, seconds, options.seed, Path(folder))
+        print(f"{name:20} {run.figure}{_verdict(run)}", flush=True)
+        if run.code:
+            print("\n".join(run.output.splitlines()[-MAX_TAIL_LINES:]))
+            print(f"the input, in hex: {(run.found or b'').hex()}", flush=True)
+        elif options.keep:
+            _keep(name, Path(folder))
+    return run
+
+
+def _keep(name: str, found: Path) -> None:
+    """The kept corpus and what was found, minimised together."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-merged-") as folder:
+        merge(name, Path(folder), CORPUS / name, found)
+        chosen = sorted(Path(folder).iterdir(), key=lambda path: path.stat().st_size)
+        regressions = [path for path in kept(name) if path.name.startswith("bug-")]
+        for path in kept(name):
+            if path not in regressions:
+                path.unlink()
+        left = MAX_KEPT_BYTES
+        for path in chosen[:MAX_KEPT_FILES]:
+            left -= path.stat().st_size
+            if left < 0:
+                break
+            (CORPUS / name / path.name[:16]).write_bytes(path.read_bytes())
+
+
+def _verdict(run: Run) -> str:
+    return f"; BROKEN, exit code {run.code}" if run.code else ""
+
+
+def _sum(runs: list[Run]) -> str:
+    executions = f"{sum(run.executions for run in runs):,}".replace(",", " ")
+    broken = sum(1 for run in runs if run.code)
+    return f"{executions} executions of {len(runs)} targets, {broken} broken"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
