@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from .engine import Run, fuzz, merge, why_not
-from .seeds import CORPUS, kept
+from .seeds import CORPUS, kept, seeds
 from .targets import TARGETS
 
 LEAST_SECONDS = 2
@@ -22,6 +22,9 @@ MAX_TAIL_LINES = 40
 # What is kept of a target, the shortest inputs first.
 MAX_KEPT_BYTES = 8000
 MAX_KEPT_FILES = 40
+NAME_LENGTH = 12
+# Inputs that once broke a property are called so, and stay.
+REGRESSION = "bug-"
 
 
 def main() -> int:
@@ -72,20 +75,26 @@ def _run(name: str, seconds: int, options: argparse.Namespace) -> Run:
 
 
 def _keep(name: str, found: Path) -> None:
-    """The kept corpus and what was found, minimised together."""
+    """Of the kept corpus and of what was found, what covers more than the seeds do."""
+    home = CORPUS / name
+    home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="fuzz-merged-") as folder:
-        merge(name, Path(folder), CORPUS / name, found)
-        chosen = sorted(Path(folder).iterdir(), key=lambda path: path.stat().st_size)
-        regressions = [path for path in kept(name) if path.name.startswith("bug-")]
+        given = {Path(folder, f"seed-{number}"): data for number, data in enumerate(seeds(name))}
+        for path, data in given.items():
+            path.write_bytes(data)
+        merge(name, Path(folder), home, found)
+        chosen = sorted(
+            set(Path(folder).iterdir()) - set(given), key=lambda path: path.stat().st_size
+        )
         for path in kept(name):
-            if path not in regressions:
+            if not path.name.startswith(REGRESSION):
                 path.unlink()
         left = MAX_KEPT_BYTES
         for path in chosen[:MAX_KEPT_FILES]:
             left -= path.stat().st_size
             if left < 0:
                 break
-            (CORPUS / name / path.name[:16]).write_bytes(path.read_bytes())
+            (home / path.name[:NAME_LENGTH]).write_bytes(path.read_bytes())
 
 
 def _verdict(run: Run) -> str:

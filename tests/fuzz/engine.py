@@ -23,6 +23,8 @@ STATUS = re.compile(r"^#(\d+)\s+\S+\s+cov: (\d+) ft: (\d+) corp: (\d+)", re.MULT
 UNITS = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
 MEMORY = re.compile(r"^stat::peak_rss_mb:\s*(\d+)", re.MULTILINE)
 
+ITSELF = "PRBARRIER_FUZZ_ITSELF"
+
 
 class Run(NamedTuple):
     """How a run ended; ``edges`` and ``features`` are libFuzzer's count of what was covered."""
@@ -100,12 +102,16 @@ def fuzz(target: str, seconds: int, seed: int, keep: Path | None = None, runs: i
 
 
 def merge(target: str, into: Path, *sources: Path) -> None:
-    """Copy into a folder the fewest and shortest inputs that cover what the sources do."""
-    into.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        command(target, "-merge=1", f"-max_len={MAX_INPUT_BYTES}", str(into), *map(str, sources)),
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        check=True,
-    )
+    """Add to a folder the fewest inputs of the sources that cover more than it does."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
+        # libFuzzer starts itself again, by its first word alone.
+        itself = Path(scratch, "itself")
+        itself.write_text(f'#!/bin/sh\nexec {" ".join(command(target))} "$@"\n')
+        itself.chmod(0o700)
+        subprocess.run(
+            [itself, "-merge=1", f"-max_len={MAX_INPUT_BYTES}", into, *sources],
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": scratch, "PYTHONPATH": str(ROOT), ITSELF: str(itself)},
+            capture_output=True,
+            check=True,
+        )

@@ -5,6 +5,7 @@ Nothing of the package may be imported before this: what is, is not covered.
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -18,7 +19,7 @@ def main(arguments: list[str]) -> None:
     def one_input(data: bytes) -> None:
         target(bytes(data))
 
-    atheris.Setup(["fuzz", *arguments[1:]], one_input)
+    atheris.Setup([os.environ.get("PRBARRIER_FUZZ_ITSELF", "fuzz"), *arguments[1:]], one_input)
     atheris.Fuzz()
 
 
