@@ -13,11 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .checks import Violation
 from .engine import Run, fuzz, merge, why_not
+from .processes import play, stage_in
 from .seeds import CORPUS, kept, seeds
 from .targets import TARGETS
 
 LEAST_SECONDS = 2
+LEAST_CALLS = 30
 MAX_TAIL_LINES = 40
 # What is kept of a target, the shortest inputs first.
 MAX_KEPT_BYTES = 8000
@@ -38,16 +41,35 @@ def main() -> int:
     print(f"{len(names)} targets, {share} s each, --seed {options.seed}", flush=True)
     runs = [_run(name, share, options) for name in names]
     broken = [run for run in runs if run.code]
+    calls = max(LEAST_CALLS, options.seconds // 6) if not options.target else 0
+    whole = _play(calls, options.seed)
     if options.json:
         rows = [
             {"what": f"{run.target}, {share} s", "figure": run.figure + _verdict(run)}
             for run in runs
         ]
         rows.append({"what": "all targets", "figure": _sum(runs)})
-        report = {"part": "fuzz", "ok": not broken, "rows": rows}
+        rows.append(
+            {"what": "the agent, random stdin and LUs", "figure": whole or f"{calls} calls"}
+        )
+        report = {"part": "fuzz", "ok": not (broken or whole), "rows": rows}
         Path(options.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(_sum(runs))
-    return 1 if broken else 0
+    return 1 if broken or whole else 0
+
+
+def _play(calls: int, seed: int) -> str:
+    """The agent as a process, so many times; empty, or what broke."""
+    if not calls:
+        return ""
+    with tempfile.TemporaryDirectory(prefix="fuzz-stage-") as folder:
+        try:
+            good = play(stage_in(Path(folder)), calls, seed)
+        except Violation as error:
+            print(f"the agent as a process: BROKEN: {error}", flush=True)
+            return f"BROKEN: {error}"
+    print(f"the agent as a process: {calls} calls, {good} of them succeeded", flush=True)
+    return ""
 
 
 def _options() -> argparse.Namespace:
