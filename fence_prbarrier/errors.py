@@ -9,10 +9,17 @@ from __future__ import annotations
 
 # Of LUs or devices that meet the same error, so many are named.
 MAX_NAMED = 4
+# Of a text that somebody gave, so much is shown: a line of any length must not hide what is said.
+MAX_QUOTED = 60
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+def quoted(text: str) -> str:
+    """Somebody's text for a message: in quotes, on one line, and no more than its beginning."""
+    return repr(text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "…")
 
 
 class BarrierError(Exception):

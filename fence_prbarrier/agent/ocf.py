@@ -30,7 +30,7 @@ from ..state import Marker
 from ..supervisor import Answer, supervise
 from . import sight
 from .actions import validate
-from .cli import fill_standard_descriptors, margin, print_lines
+from .cli import checked_text, fill_standard_descriptors, margin, print_lines
 from .log import ERROR, WARNING, Log, say
 from .parameters import OCF_ACTIONS, OCF_PARAMETERS, Options
 from .task import TURN_SECONDS, Task, carry_out, join, survey, tell_oddities, tell_unread
@@ -102,10 +102,8 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
         return _fail(ERR_UNIMPLEMENTED, f"expected one of {', '.join(OCF_ACTIONS)}")
     # A stop is not to fail for what it does not need.
     names = ("state_dir",) if action == "stop" else OCF_PARAMETERS
-    values = {name: environment.get(ENVIRONMENT_PREFIX + name, "") for name in names}
     try:
-        options = Options(values)
-        marker = Marker(options["state_dir"], "running-" + _instance(environment))
+        options, marker = settle(names, environment)
     except InvalidInput as error:
         # What is so configured never started.
         return SUCCESS if action == "stop" else _fail(ERR_CONFIGURED, str(error))
@@ -121,6 +119,13 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
     for text in answer.err[1:]:
         say(text)
     return _fail(answer.code, answer.err[0]) if answer.err else answer.code
+
+
+def settle(names: tuple[str, ...], environment: Mapping[str, str]) -> tuple[Options, Marker]:
+    """These parameters, checked, and the mark that the resource was started; or InvalidInput."""
+    values = {name: environment.get(ENVIRONMENT_PREFIX + name, "") for name in names}
+    options = Options({name: checked_text(value, name) for name, value in values.items()})
+    return options, Marker(options["state_dir"], "running-" + _instance(environment))
 
 
 def _instance(environment: Mapping[str, str]) -> str:

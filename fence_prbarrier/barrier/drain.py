@@ -5,7 +5,7 @@ PREEMPT AND ABORT promises it (SPC-4 5.13.11.2.6); not every target keeps it.
 
 from __future__ import annotations
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, quoted
 
 TARGET = "target"
 RESET = "reset"
@@ -52,11 +52,13 @@ def check_policy(text: str) -> str:
     if text in (TARGET, RESET, AUTO):
         return text
     kind, _, seconds = text.partition(":")
-    number = int(seconds) if seconds.isascii() and seconds.isdigit() else 0
+    # Not longer than a number of seconds is: int() refuses thousands of digits in its own words.
+    plain = seconds.isascii() and seconds.isdigit() and len(seconds) < 10
+    number = int(seconds) if plain else 0
     if kind == WAIT and 0 < number <= MAX_WAIT_SECONDS:
         return text
     raise InvalidInput(
-        f"drain={text!r}: expected auto, target, reset, or wait:SECONDS with 1 to"
+        f"drain={quoted(text)}: expected auto, target, reset, or wait:SECONDS with 1 to"
         f" {MAX_WAIT_SECONDS} seconds"
     )
 
