@@ -121,6 +121,17 @@ class OutOfTime(BarrierError):
     """The action's time is used up; what is not known to be done is not done."""
 
 
+def in_words(error: BaseException) -> str:
+    """One line for what is no BarrierError: the system's refusal, or a defect of this program."""
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}: {error.filename or 'input or output'}"
+    if isinstance(error, MemoryError):
+        return "the system has no memory for it"
+    if isinstance(error, ImportError):
+        return f"a part of the program cannot be loaded: {error}"
+    return f"internal error: {type(error).__name__}: {error}"
+
+
 def raise_all(errors: Sequence[BarrierError]) -> None:
     """Raise the one error, or one that tells all of them; return if there is none."""
     if len(errors) == 1:

@@ -12,7 +12,7 @@ import time
 
 from ..barrier.drain import check_policy, wait_seconds
 from ..cluster import build_cluster, local_host_name
-from ..errors import MAX_QUOTED, BarrierError, InvalidInput
+from ..errors import MAX_QUOTED, BarrierError, InvalidInput, in_words
 from .log import ERROR, INFO, WARNING, Log, say
 from .parameters import (
     ACTIONS_BY_NAME,
@@ -48,8 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         say(f"fence_prbarrier: {error}")
     except KeyboardInterrupt:
         say("fence_prbarrier: interrupted; whether the action is done is not known")
-    except OSError as error:
-        say(f"fence_prbarrier: {error.strerror or error}: {error.filename or 'input or output'}")
+    except Exception as error:
+        say(f"fence_prbarrier: {in_words(error)}")
     return 1
 
 

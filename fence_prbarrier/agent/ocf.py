@@ -24,6 +24,7 @@ from ..errors import (
     MemoryFault,
     NotMember,
     Several,
+    in_words,
     raise_all,
 )
 from ..state import Marker
@@ -80,8 +81,8 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
         return _fail(ERR_GENERIC, str(error))
     except KeyboardInterrupt:
         return _fail(ERR_GENERIC, "interrupted")
-    except OSError as error:
-        return _fail(ERR_GENERIC, f"{error.strerror or error}: {error.filename or 'output'}")
+    except Exception as error:
+        return _fail(ERR_GENERIC, in_words(error))
 
 
 def _fail(code: int, text: str) -> int:
