@@ -7,6 +7,7 @@ from .codes import (
     BUS_DEVICE_RESET_FUNCTION_OCCURRED,
     INQUIRY,
     INVALID_FIELD_IN_CDB,
+    INVALID_FIELD_IN_COMMAND_IU,
     INVALID_OPERATION_CODE,
     PERSISTENT_RESERVE_OUT,
     READ_CAPACITY_16,
@@ -34,9 +35,7 @@ class Door:
 
     __slots__ = ("profile", "medium", "known")
 
-    def __init__(
-        self, profile: type[Spec], blocks: medium.Medium, known: Container[int]
-    ) -> None:
+    def __init__(self, profile: type[Spec], blocks: medium.Medium, known: Container[int]) -> None:
         self.profile = profile
         self.medium = blocks
         self.known = known  # operation codes
@@ -64,15 +63,22 @@ class Door:
             medium.check(self.medium, self.profile, cdb)
         if call.opcode == SERVICE_ACTION_IN_16 and call.action != READ_CAPACITY_16:
             raise CheckCondition(INVALID_FIELD_IN_CDB)
-        # [lio] target_cmd_size_check: fewer bytes than the CDB says are "overflow for WRITE".
-        if call.opcode == PERSISTENT_RESERVE_OUT and self.profile.cdb_before_attention:
-            if len(call.data_out) < int.from_bytes(cdb[5:9], "big"):
-                raise CheckCondition(INVALID_FIELD_IN_CDB)
+        if self.profile.compares_lengths:
+            _check_length(call)
 
 
-def attend(
-    profile: type[Spec], pending: list[tuple[int, int]], attention: tuple[int, int]
-) -> None:
+def _check_length(call: Call) -> None:
+    """[lio] target_cmd_size_check: how many bytes come, if any, is known before they come."""
+    if call.opcode == PERSISTENT_RESERVE_OUT:
+        if len(call.data_out) < int.from_bytes(call.cdb[5:9], "big"):
+            raise CheckCondition(INVALID_FIELD_IN_CDB)
+        return
+    transfers = bool(call.data_out) and call.opcode in medium.BLOCK_COMMANDS
+    if transfers and len(call.data_out) != medium.data_out_bytes(call.cdb):
+        raise CheckCondition(INVALID_FIELD_IN_COMMAND_IU)
+
+
+def attend(profile: type[Spec], pending: list[tuple[int, int]], attention: tuple[int, int]) -> None:
     """Establish a unit attention condition; one that is already pending is not queued again."""
     if attention in pending:
         return

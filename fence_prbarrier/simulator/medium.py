@@ -76,6 +76,13 @@ REFUSED = {
 }
 
 
+def data_out_bytes(cdb: bytes) -> int:
+    """How many bytes a command of this CDB transfers to the unit."""
+    if cdb[0] in (WRITE_SAME_10, WRITE_SAME_16):
+        return BLOCK_BYTES
+    return _extent(cdb)[1] * BLOCK_BYTES if BLOCK_COMMANDS[cdb[0]] is _write else 0
+
+
 def check(medium: Medium, profile: type[Spec], cdb: bytes) -> None:
     """Refuse a CDB that is wrong in itself."""
     if cdb[1] & REFUSED[cdb[0]]:

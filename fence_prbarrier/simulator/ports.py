@@ -56,7 +56,7 @@ def named(state: Reservations, request: Request) -> list[Nexus]:
         nexus = Nexus(nexus.initiator, nexus.isid, request.nexus.port)
         if nexus not in request.known:
             raise CheckCondition(INVALID_FIELD_IN_PARAMETER_LIST)
-        if state.of(nexus) is None:
+        if state.of(nexus) is None and nexus != request.nexus and nexus not in found:
             found.append(nexus)
         rest = rest[length:]
     return found

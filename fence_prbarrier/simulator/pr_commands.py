@@ -27,6 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from .profiles import Spec
+
 SERVICE_ACTION_MASK = 0x1F
 PARAMETER_LIST_BYTES = 24  # 6.16.3, without TransportIDs
 SPEC_I_PT = 0x08
@@ -79,37 +81,24 @@ def reserve_out(
     data_out: bytes,
 ) -> Effect:
     """Run one PERSISTENT RESERVE OUT; raises CheckCondition or Conflict."""
-    profile = state.profile
     action = cdb[1] & SERVICE_ACTION_MASK
     handler = OUT_ACTIONS.get(action)
-    if action == REGISTER_AND_MOVE and profile.can_name_ports:
+    if action == REGISTER_AND_MOVE and state.profile.can_name_ports:
         handler = ports.register_and_move
-    supported = handler is not None and action not in profile.unsupported_out
-    if not supported and not profile.unsupported_out_last:
+    supported = handler is not None and action not in state.profile.unsupported_out
+    if not supported and not state.profile.unsupported_out_last:
         raise CheckCondition(INVALID_FIELD_IN_CDB)
-    if profile.checks_reserved_bits and (cdb[1] & ~SERVICE_ACTION_MASK or cdb[3] or cdb[4]):
-        raise CheckCondition(INVALID_FIELD_IN_CDB)
-    length = int.from_bytes(cdb[5:9], "big")
-    if length < PARAMETER_LIST_BYTES or len(data_out) < length:
-        raise CheckCondition(profile.bad_length)
-    # REGISTER AND MOVE has a list of its own, 6.16.4.
-    flags = 0 if action == REGISTER_AND_MOVE else data_out[20]
-    # Where SIP_C is zero, SPEC_I_PT is refused before the length that would go with it.
-    if flags & SPEC_I_PT and not (profile.can_name_ports and action == REGISTER):
-        raise CheckCondition(profile.bad_parameter_bit)
-    has_ports = bool(flags & SPEC_I_PT) or action == REGISTER_AND_MOVE
-    if length != PARAMETER_LIST_BYTES and not has_ports:
-        raise CheckCondition(profile.bad_length)
+    with_ports = _check_list(state.profile, cdb, data_out)
     if handler is None or not supported:
         raise CheckCondition(INVALID_FIELD_IN_CDB)
-    if profile.checks_reserved_bits and (flags & RESERVED_PARAMETER_BITS or data_out[21]):
-        raise CheckCondition(profile.bad_parameter_bit)
+    # REGISTER AND MOVE has a list of its own, 6.16.4.
+    flags = 0 if action == REGISTER_AND_MOVE else data_out[20]
     # ALL_TG_PT and APTPL mean something to the registering service actions only, 6.16.3.
     if action in REGISTERING:
         if flags & ALL_TG_PT and not abilities.all_tg_pt:
-            raise CheckCondition(profile.bad_parameter_bit)
+            raise CheckCondition(state.profile.bad_parameter_bit)
         if flags & APTPL and not abilities.aptpl:
-            raise CheckCondition(profile.bad_parameter_bit)
+            raise CheckCondition(state.profile.bad_parameter_bit)
     request = Request(
         nexus,
         action,
@@ -118,10 +107,32 @@ def reserve_out(
         int.from_bytes(data_out[8:16], "big"),
         bool(flags & ALL_TG_PT),
         bool(flags & APTPL),
-        bytes(data_out[:length]) if has_ports else b"",
+        with_ports,
         known,
     )
     return handler(state, request)
+
+
+def _check_list(profile: type[Spec], cdb: bytes, data_out: bytes) -> bytes:
+    """Refuse a wrong parameter list; all of it where it may bear TransportIDs, else nothing."""
+    action = cdb[1] & SERVICE_ACTION_MASK
+    if profile.checks_reserved_bits and (cdb[1] & ~SERVICE_ACTION_MASK or cdb[3] or cdb[4]):
+        raise CheckCondition(INVALID_FIELD_IN_CDB)
+    length = int.from_bytes(cdb[5:9], "big")
+    if length < PARAMETER_LIST_BYTES or len(data_out) < length:
+        raise CheckCondition(profile.bad_length)
+    if action == REGISTER_AND_MOVE and profile.can_name_ports:
+        return bytes(data_out[:length])
+    # Where SIP_C is zero, SPEC_I_PT is refused before the length that would go with it.
+    if data_out[20] & SPEC_I_PT:
+        if profile.can_name_ports and action == REGISTER:
+            return bytes(data_out[:length])
+        raise CheckCondition(profile.bad_parameter_bit)
+    if length != PARAMETER_LIST_BYTES:
+        raise CheckCondition(profile.bad_length)
+    if profile.checks_reserved_bits and (data_out[20] & RESERVED_PARAMETER_BITS or data_out[21]):
+        raise CheckCondition(profile.bad_parameter_bit)
+    return b""
 
 
 # --- PERSISTENT RESERVE IN -----------------------------------------------------------------------

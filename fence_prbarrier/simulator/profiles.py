@@ -80,6 +80,9 @@ class Spec:
     checks_lba_of_nothing: ClassVar[bool] = True
     # SBC-3 5.15: LOGICAL BLOCK ADDRESS is obsolete and ignored.
     capacity_checks_lba: ClassVar[bool] = False
+    # The amount of data is compared with the CDB where the data is used, SAM-5 5.4.3; or before
+    # all else, and a write without any data at all is then one of nothing.
+    compares_lengths: ClassVar[bool] = False
     can_descriptor_request_sense: ClassVar[bool] = True
     # REQUEST SENSE returns as many bytes as there are, not more, 6.39.
     request_sense_fills: ClassVar[bool] = False
@@ -172,6 +175,8 @@ class Lio(Spec):
     refuses_naca = False
     # [lio] target_core_sbc.c, sbc_parse_cdb: `lba + sectors > end_lba`.
     checks_lba_of_nothing = False
+    # [lio] target_core_transport.c, target_cmd_size_check, which lets DMA_NONE pass.
+    compares_lengths = True
     # [lio] target_core_sbc.c, sbc_emulate_readcapacity, which follows SBC-2.
     capacity_checks_lba = True
     # [lio] target_core_spc.c, spc_emulate_request_sense: TCM_INVALID_CDB_FIELD for DESC; NOT
@@ -204,9 +209,9 @@ class Lio(Spec):
     # target_scsi3_pr_reservation_check; PREEMPT of its key takes the reservation over; where
     # it goes, __core_scsi3_complete_pro_release puts the oldest one in its place.
     one_holds_for_all = True
-    # [lio] core_scsi3_pro_reserve, _pro_release, _pro_clear, _register_and_move: "Unable to locate PR_REGISTERED",
-    # TCM_LOGICAL_UNIT_COMMUNICATION_FAILURE. _pro_preempt conflicts. Where a reservation stands,
-    # core_scsi3_pr_seq_non_holder has answered before.
+    # [lio] core_scsi3_pro_reserve, _pro_release, _pro_clear, _pro_register_and_move: "Unable to
+    # locate PR_REGISTERED", TCM_LOGICAL_UNIT_COMMUNICATION_FAILURE. _pro_preempt conflicts. Where
+    # a reservation stands, core_scsi3_pr_seq_non_holder has answered before.
     not_ready_unregistered = frozenset((RESERVE, RELEASE, CLEAR, REGISTER_AND_MOVE))
     # [lio] core_scsi3_emulate_pro_register: TCM_INVALID_CDB_FIELD.
     all_tg_pt_sticks = True

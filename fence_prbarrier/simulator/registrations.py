@@ -14,9 +14,7 @@ class Registration:
 
     __slots__ = ("nexus", "key", "all_tg_pt", "scope_lost")
 
-    def __init__(
-        self, nexus: Nexus, key: int, all_tg_pt: bool, scope_lost: bool = False
-    ) -> None:
+    def __init__(self, nexus: Nexus, key: int, all_tg_pt: bool, scope_lost: bool = False) -> None:
         self.nexus = nexus
         self.key = key
         self.all_tg_pt = all_tg_pt

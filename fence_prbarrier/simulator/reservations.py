@@ -88,20 +88,14 @@ class Reservations:
                 raise Conflict
             if any(each.key != request.key for each in affected):
                 raise Conflict
-        if own and request.with_ports:
-            raise CheckCondition(INVALID_FIELD_IN_PARAMETER_LIST)
-        if own and own.all_tg_pt and not request.all_tg_pt and self.profile.all_tg_pt_sticks:
-            raise CheckCondition(INVALID_FIELD_IN_CDB)
+        if own:
+            self._check_change(own, request)
         if not request.action_key:
             if not affected:
                 return Effect()
             effect = self._unregister(affected)
         elif own is None:
-            named = ports.named(self, request) if request.with_ports else []
             self._add(request, affected)
-            for nexus in named:
-                self.registrations.append(Registration(nexus, request.action_key, request.all_tg_pt))
-                self.count()
             effect = Effect()
         else:
             self._change(own, request, affected)
@@ -237,14 +231,24 @@ class Reservations:
         if request.scope != LU_SCOPE:
             raise CheckCondition(self.profile.bad_scope)
 
+    def _check_change(self, own: Registration, request: Request) -> None:
+        if request.with_ports:
+            raise CheckCondition(INVALID_FIELD_IN_PARAMETER_LIST)
+        if own.all_tg_pt and not request.all_tg_pt and self.profile.all_tg_pt_sticks:
+            raise CheckCondition(INVALID_FIELD_IN_CDB)
+
     def _add(self, request: Request, replaced: list[Registration]) -> None:
-        if len(self.registrations) - len(replaced) >= self.limit:
+        named = ports.named(self, request) if request.with_ports else []
+        if len(self.registrations) - len(replaced) + len(named) >= self.limit:
             raise CheckCondition(INSUFFICIENT_REGISTRATION_RESOURCES)
         added = Registration(request.nexus, request.action_key, request.all_tg_pt)
         if self.holder in replaced:
             self.holder = added
         self.registrations = [each for each in self.registrations if each not in replaced]
         self.registrations.append(added)
+        for nexus in named:
+            self.registrations.append(Registration(nexus, added.key, added.all_tg_pt))
+            self.count()
 
     def _change(self, own: Registration, request: Request, merged: list[Registration]) -> None:
         """A new key in place: a holder stays holder, 5.7.10."""

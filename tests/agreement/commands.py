@@ -108,6 +108,13 @@ def pr_out(
     return Command(nexus, pr_out_cdb(action, kind, len(listed)), listed)
 
 
+def transport_id(name: str, isid: str, head: bytes = b"\x45\x00") -> bytes:
+    """The iSCSI TransportID of an initiator port."""
+    text = f"{name},i,0x{isid}\0".encode()
+    text = text.ljust((len(text) + 3) // 4 * 4, b"\0")
+    return head + len(text).to_bytes(2, "big") + text
+
+
 def with_ports(nexus: int, key: int, action_key: int, flags: int, ids: bytes) -> Command:
     """A REGISTER with SPEC_I_PT, whose list goes on with TransportIDs."""
     listed = struct.pack(">QQ4xB3xI", key, action_key, flags | SPEC_I_PT, len(ids)) + ids

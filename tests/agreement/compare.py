@@ -42,7 +42,7 @@ class Coverage:
         self.outcomes[(name, answer.words())] += 1
 
 
-def differences(
+def difference(
     generation: int, sequence: Sequence[Command], told: Sequence[Answer], lio: Lio
 ) -> Difference | None:
     """The first difference between what LIO has told and what the simulator tells."""
@@ -63,7 +63,7 @@ def hunt(lio: Lio, seed: int, sequences: int, coverage: Coverage) -> Iterator[Di
         left -= len(batch)
         for sequence, (generation, told) in zip(batch, lio.run(batch)):
             coverage.sequences += 1
-            found = differences(generation, sequence, told, lio)
+            found = difference(generation, sequence, told, lio)
             same = sequence if found is None else found.sequence[:-1]
             for command, answer in zip(same, told):
                 coverage.count(command, answer)
@@ -86,7 +86,7 @@ def shrink(lio: Lio, found: Difference) -> Difference:
             for start, size in parts
         ]
         for candidate, (generation, told) in zip(tries, lio.run(tries)):
-            smaller = differences(generation, candidate, told, lio)
+            smaller = difference(generation, candidate, told, lio)
             if smaller is not None and smaller.kind == found.kind:
                 found = smaller
                 break

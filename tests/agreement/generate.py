@@ -14,7 +14,6 @@ from .commands import (
     ABORT,
     ALL_TG_PT,
     APTPL,
-    BLOCK_BYTES,
     CLEAR,
     FULL_STATUS,
     IGNORE,
@@ -31,12 +30,15 @@ from .commands import (
     WRITES,
     Command,
     block,
+    move,
     pr_in,
     pr_out,
     pr_out_cdb,
     request_sense,
+    transport_id,
     unit_ready,
     unit_reset,
+    with_ports,
 )
 from .sides import BLOCKS, USED_BLOCKS, Simulated
 
@@ -128,6 +130,62 @@ class Generator:
         kind = self._kind(self.side.unit.reservations.type)
         return pr_out(nexus, action, self._own(nexus), self._victim(nexus), kind)
 
+    def _other(self, nexus: int) -> bytes:
+        """The TransportID of one of the other two nexuses."""
+        port = self.side.nexuses[(nexus + self.random.choice((1, 2))) % 3]
+        return transport_id(port.initiator, port.isid)
+
+    def _odd_id(self, nexus: int) -> bytes:
+        """A TransportID that names nobody who could be registered.
+
+        None is cut short or has a wrong length: Linux 6.1.176 reads up to the first NUL, however
+        far that is (iscsi_parse_pr_out_transport_id; later ones compare lengths).
+        """
+        port = self.side.nexuses[(nexus + 1) % 3]
+        good = transport_id(port.initiator, port.isid)
+        return self.random.choice(
+            (
+                *(b"\xc5" + good[1:], b"\x46" + good[1:]),  # FORMAT CODE 11b, protocol SAS
+                good.replace(b",i,0x", b",t,0x"),
+                transport_id(port.initiator + "-not", port.isid),
+                transport_id("n", "1"),
+            )
+        )
+
+    def register_ports(self, nexus: int) -> Command:
+        """REGISTER with SPEC_I_PT: good ones mostly."""
+        chance = self.random.random()
+        ids = self._other(nexus)
+        if chance < 0.2:
+            ids = b"".join(
+                transport_id(port.initiator, port.isid)
+                for port in self.side.nexuses
+                if port is not self.side.nexuses[nexus]
+            )
+        elif chance < 0.4:
+            ids = self.random.choice((b"", ids)) + self._odd_id(nexus)
+        new = self.random.choice((*POOL, 0))
+        command = with_ports(nexus, self._own(nexus), new, self._flags(), ids)
+        if self.random.random() < 0.1:  # another length of the TransportIDs than there is
+            listed = bytearray(command.out)
+            listed[27] = (listed[27] + self.random.choice((1, 4, 255))) & 0xFF
+            command = command._replace(out=bytes(listed))
+        return command
+
+    def move(self, nexus: int) -> Command:
+        """REGISTER AND MOVE: good ones mostly."""
+        chance = self.random.random()
+        name = self._other(nexus)
+        if chance < 0.1:
+            name = self._odd_id(nexus)
+        elif chance < 0.2:
+            own = self.side.nexuses[nexus]
+            name = transport_id(own.initiator, own.isid)
+        port = 1 if self.random.random() < 0.95 else self.random.choice((0, 2, 0xFFFF))
+        flags = self.random.choice((0, 0, APTPL, 2, 3))
+        new = self.random.choice((*POOL, 0))
+        return move(nexus, self._own(nexus), new, flags, port, name)
+
     def odd_out(self, nexus: int) -> Command:
         """Something that no service action should let pass."""
         action = self.random.choice((*range(9), REPLACE, 0x0F, 0x1F))
@@ -209,15 +267,16 @@ class Generator:
         return unit_reset(nexus)
 
     def nonsense(self, nexus: int) -> Command:
-        which = self.random.randrange(3)
+        which = self.random.randrange(4)
         if which == 0:  # an operation code that no side knows
             return Command(nexus, bytes((self.random.choice((0xC1, 0xDF, 0xFF)),)) + bytes(5))
         if which == 1:  # a list that is shorter than the CDB says
             command = pr_out(nexus, IGNORE, 0, POOL[0])
             return command._replace(out=command.out[: self.random.choice((8, 16, 23))])
-        command = block(nexus, self.random.choice((0x28, 0x2A, 0x8A)), 0, 1, 1, flags=0x20)
-        assert len(command.out) in (0, BLOCK_BYTES)
-        return command
+        if which == 2:  # more or fewer blocks than the CDB says
+            command = block(nexus, self.random.choice(list(WRITES)), 0, 1, 7)
+            return command._replace(out=self.random.choice((b"", command.out * 2, b"x" * 100)))
+        return block(nexus, self.random.choice((0x28, 0x2A, 0x8A)), 0, 1, 1, flags=0x20)
 
 
 WEIGHTS = (
@@ -226,6 +285,8 @@ WEIGHTS = (
     (Generator.release, 5),
     (Generator.clear, 1.5),
     (Generator.preempt, 12),
+    (Generator.register_ports, 2),
+    (Generator.move, 4),
     (Generator.odd_out, 6),
     (Generator.look, 19),
     (Generator.ready, 4),
