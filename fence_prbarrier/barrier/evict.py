@@ -37,24 +37,55 @@ NOT_SEEN = "none: the keys were gone already, and drain=target asks for no reset
 
 
 class Eviction:
-    """What an eviction did on one LU: the lives it ended, and what drained the LU, in words."""
+    """What an eviction did on one LU: the lives it ended, and what drained the LU, in words.
 
-    __slots__ = ("evicted", "guarantee")
+    ``before``: what the LU showed before the last commands, which removed ``removed`` lives.
+    """
 
-    def __init__(self, evicted: frozenset[Key], guarantee: str) -> None:
+    __slots__ = ("evicted", "guarantee", "before", "removed")
+
+    def __init__(
+        self, evicted: frozenset[Key], guarantee: str, before: Snapshot, removed: int
+    ) -> None:
         self.evicted = evicted
         self.guarantee = guarantee
+        self.before = before
+        self.removed = removed
+
+    def after(self, earlier: Eviction | None) -> Eviction:
+        """The same, with the lives that an earlier one ended."""
+        lives = self.evicted | (earlier.evicted if earlier is not None else frozenset())
+        return Eviction(lives, self.guarantee, self.before, self.removed)
+
+    def holds(self, found: Snapshot, own: Key, victim: int) -> bool:
+        """Whether ``found``, read back, shows no life of the victim, and none that came and went.
+
+        A life is back after a delayed REGISTER, or never went.  One that came and went,
+        as when the victim was registering a path and found itself evicted, was let
+        write, and nothing has drained that.  Each REGISTER and each PREEMPT counts in
+        PRGENERATION (SPC-4 6.15.2): those of this eviction, and those whose registration
+        is still there, are known.
+        """
+        if found.lives(own.tag, victim) or found.reservation is None:
+            return False
+        keys = found.keys()
+        new = sum(max(0, found.count(key) - self.before.count(key)) for key in keys)
+        return found.generation - self.before.generation == self.removed + new
 
 
 class _Progress:
-    """Lives whose removal was sent, those confirmed by GOOD, and whether the barrier was down."""
+    """Lives whose removal was sent, those confirmed by GOOD, and whether the barrier was down.
 
-    __slots__ = ("sent", "confirmed", "barrier_was_down")
+    ``in_doubt``: other nexuses than those of these lives may have been let write.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("sent", "confirmed", "barrier_was_down", "in_doubt")
+
+    def __init__(self, in_doubt: bool = False) -> None:
         self.sent: set[Key] = set()
         self.confirmed: set[Key] = set()
         self.barrier_was_down = False
+        self.in_doubt = in_doubt
 
     @property
     def aborted(self) -> bool:
@@ -63,7 +94,9 @@ class _Progress:
         Where no reservation stood, nexuses without a registration could write
         too, and PREEMPT AND ABORT aborts nothing of theirs.
         """
-        return bool(self.sent) and self.sent == self.confirmed and not self.barrier_was_down
+        if self.barrier_was_down or self.in_doubt:
+            return False
+        return bool(self.sent) and self.sent == self.confirmed
 
 
 def evict(
@@ -73,13 +106,15 @@ def evict(
     drain: Drain,
     route: Route,
     first: Snapshot,
+    in_doubt: bool = False,
 ) -> Procedure[Eviction]:
     """End the ``named`` lives of node ``victim`` on one LU, and no other.
 
     ``first`` is a snapshot of this LU, old or new: if it is out of date, the
-    target answers RESERVATION CONFLICT and the LU is read again.
+    target answers RESERVATION CONFLICT and the LU is read again.  ``in_doubt``: an
+    earlier eviction could not account for all that was registered.
     """
-    snapshot, progress, trouble = first, _Progress(), ""
+    snapshot, progress, trouble = first, _Progress(in_doubt), ""
     route.prefer(snapshot, own)
     # A conflict may mean that a path's nexus is not registered: each may cost a round.
     rounds = MAX_ROUNDS + len(route.paths)
@@ -90,7 +125,8 @@ def evict(
         trouble = yield from _remove(own, victim, route, snapshot, progress)
         if not trouble:
             guarantee = yield from _drain(drain, route, progress)
-            return Eviction(frozenset(progress.sent), guarantee)
+            removed = len(snapshot.lives(own.tag, victim))
+            return Eviction(frozenset(progress.sent), guarantee, snapshot, removed)
         snapshot = yield from look(route, snapshot.full)
     raise BarrierBroken(
         f"node {victim} could not be evicted in {rounds} rounds; the last one met: {trouble}"
@@ -148,7 +184,7 @@ def _drain(drain: Drain, route: Route, progress: _Progress) -> Procedure[str]:
         return RESET_DONE
     if progress.aborted:
         return ABORTED_BY_TARGET
-    if progress.sent:
+    if progress.sent or progress.in_doubt:
         raise CommandFailed(
             "the victim's keys are gone, but no PREEMPT AND ABORT was seen to end all that"
             " could write, so commands may still be in the device; use drain=auto or"
