@@ -19,6 +19,8 @@ MAX_COMMANDS = 400
 
 Violations = list[tuple[str, str]]
 
+LANDED, SLIPPED, UNCOUNTED = "landed", "slipped", "uncounted"
+
 REGISTERING = (codes.REGISTER, codes.REGISTER_AND_IGNORE_EXISTING_KEY)
 PREEMPTING = (codes.PREEMPT, codes.PREEMPT_AND_ABORT)
 
@@ -28,8 +30,10 @@ class Ghost(NamedTuple):
 
     ``ended``: the lives that an ``off`` which succeeded has ended, by key.
     ``ended_boots``: pairs of node and boot that they lived in.
-    ``returned``: pairs of an ended life and how a REGISTER of it took effect afterwards:
-    ``landed`` late, or ``slipped`` in from an action that was under way.
+    ``returned``: pairs of an ended life and why it may write: a REGISTER of it took effect
+    after the LU was read for the last time, one that ``landed`` late or ``slipped`` in from
+    an action that was under way; or it came and went before, and a loss of power made
+    PRGENERATION begin anew, so that it was ``uncounted``.
     ``joined``: lives whose ``on`` succeeded.  ``used``: pairs of key and boot.
     ``lost``: lives that lost a registration to others' acts or to a loss of power.
     """
