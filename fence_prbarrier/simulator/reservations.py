@@ -71,6 +71,10 @@ class Reservations:
             return 0
         return self.holder.key
 
+    def stamp(self) -> int:
+        """[lio] pr_res_key of a command: the key of the one that holds now, whatever the type."""
+        return 0 if self.holder is None else self.holder.key
+
     # --- Service actions ---
 
     def register(self, request: Request) -> Effect:
@@ -173,7 +177,7 @@ class Reservations:
             self._check_type(request)
         effect = Effect()
         if request.action == PREEMPT_AND_ABORT:
-            self._plan_abort(effect, own, victims, takes_over and not all_registrants)
+            self._plan_abort(effect, own, victims, takes_over and bool(victim_key))
         if takes_over:
             self._take_over(effect, own, victims, request.type)
         else:

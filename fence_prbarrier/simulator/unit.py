@@ -255,7 +255,7 @@ class LogicalUnit:
     def _enter(self, call: Call, verdict: Response | None) -> int:
         tag = self.next_tag
         self.next_tag += 1
-        self.tasks[tag] = Task(tag, call, self.reservations.holder_key(), verdict)
+        self.tasks[tag] = Task(tag, call, self.reservations.stamp(), verdict)
         return tag
 
     def _reset(self) -> Response:
