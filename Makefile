@@ -16,7 +16,7 @@ WATCHDOGDIR = $(SYSCONFDIR)/watchdog.d
 FILL_IN = sed -e 's|@PYTHON@|$(AGENT_PYTHON)|' -e 's|@DATADIR@|$(DATADIR)|' \
     -e '1s|/usr/bin/python3|$(AGENT_PYTHON)|'
 
-.PHONY: demo test cluster paths lint metadata bench times scale paths-table \
+.PHONY: demo test cluster paths proof lint metadata bench times scale paths-table \
     install uninstall clean
 
 # A fence, shown on simulated disks.  Needs Python 3.9 or later and nothing else.
@@ -35,6 +35,10 @@ cluster:
 # All of tests/multipath, with ARGS fences in the moment of path loss: ARGS=100 takes some 25 min.
 paths:
 	@PRBARRIER_PATH_ROUNDS=$(or $(ARGS),100) tests/run -s tests/multipath
+
+# The deep form of everything that docs/SAFETY.md counts, and its tables; hours.  ARGS="PART ...".
+proof:
+	@tests/run --proof $(ARGS)
 
 lint:
 	@tests/run tests/unit/test_lint.py

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Plan = Generator[Effect, Any, T]
 
 REJOIN_ALLOW = "allow"
-# How often an eviction is begun again where the read-back shows the victim.
+# How often an eviction is begun again where the read-back shows that it does not hold.
 MAX_PASSES = 3
 
 
@@ -115,30 +115,28 @@ def evict_everywhere(
     initiators = {name for found in looks.values() for name in found.initiators(named)}
 
     def job(unit: Unit) -> Procedure[Eviction]:
-        policy = resolve(drain, unit.vendor, unit.name)
-        return evict(own, victim, named, policy, unit.route(), looks[unit.name])
+        policy, first = resolve(drain, unit.vendor, unit.name), looks[unit.name]
+        route = unit.route_joined(memory.joined)
+        return evict(own, victim, named, policy, route, first, unit.name in done)
 
     done: dict[str, Eviction] = {}
     pending = units
     for _ in range(MAX_PASSES):
         for name, eviction in (yield from _arbiter_first(pending, job)).items():
-            earlier = done[name].evicted if name in done else frozenset()
-            done[name] = Eviction(earlier | eviction.evicted, eviction.guarantee)
+            done[name] = eviction.after(done.get(name))
         looks = yield from _read_back(units)
         _check_each(
             units, looks, lambda found: rules.refuse_other_life(found, own.tag, victim, named)
         )
-        pending = [unit for unit in units if _is_pending(looks[unit.name], own, victim)]
+        pending = [
+            unit for unit in units if not done[unit.name].holds(looks[unit.name], own, victim)
+        ]
         if not pending:
             break
     _check_each(units, looks, lambda found: rules.require_evicted(found, own, victim))
+    _check_each(pending, looks, rules.refuse_unrest)
     _check_each(units, looks, lambda found: rules.refuse_disguise(found, own.tag, initiators))
     return done, looks
-
-
-def _is_pending(found: Snapshot, own: Key, victim: int) -> bool:
-    """Worth another pass: a named life is back, as after a delayed REGISTER, or never went."""
-    return bool(found.lives(own.tag, victim)) or found.reservation is None
 
 
 def join_everywhere(

@@ -11,7 +11,14 @@ from __future__ import annotations
 from ..errors import BarrierBroken, CommandFailed
 from ..key import Key
 from ..scsi import outcome as verdicts
-from ..scsi.command import LogicalUnitReset, Pause, preempt_and_abort, reserve
+from ..scsi.command import (
+    LogicalUnitReset,
+    Pause,
+    preempt,
+    preempt_and_abort,
+    reserve,
+    synchronize_cache,
+)
 from . import rules
 from .exchange import Request, Route, failure, send
 from .inspect import look
@@ -27,6 +34,9 @@ MAX_ROUNDS = 6
 # EIO to those that come meanwhile.
 MAX_RESETS = 20
 RESET_PAUSE_SECONDS = 0.25
+# Where a reset waits for the end of the victim's session, libiscsi gives it up after 30 s and
+# leaves its own session; Linux LIO takes that again when the victim's, 45 s at most, is over.
+MAX_RESETS_ALONE = 100
 
 # Verdicts after which only looking again tells what is so.
 LOOK_AGAIN = (verdicts.CONFLICT, verdicts.PREEMPTED, verdicts.UNKNOWN)
@@ -37,24 +47,55 @@ NOT_SEEN = "none: the keys were gone already, and drain=target asks for no reset
 
 
 class Eviction:
-    """What an eviction did on one LU: the lives it ended, and what drained the LU, in words."""
+    """What an eviction did on one LU: the lives it ended, and what drained the LU, in words.
 
-    __slots__ = ("evicted", "guarantee")
+    ``before``: what the LU showed before the last commands, which removed ``removed`` lives.
+    """
 
-    def __init__(self, evicted: frozenset[Key], guarantee: str) -> None:
+    __slots__ = ("evicted", "guarantee", "before", "removed")
+
+    def __init__(
+        self, evicted: frozenset[Key], guarantee: str, before: Snapshot, removed: int
+    ) -> None:
         self.evicted = evicted
         self.guarantee = guarantee
+        self.before = before
+        self.removed = removed
+
+    def after(self, earlier: Eviction | None) -> Eviction:
+        """The same, with the lives that an earlier one ended."""
+        lives = self.evicted | (earlier.evicted if earlier is not None else frozenset())
+        return Eviction(lives, self.guarantee, self.before, self.removed)
+
+    def holds(self, found: Snapshot, own: Key, victim: int) -> bool:
+        """Whether ``found``, read back, shows no life of the victim, and none that came and went.
+
+        A life is back after a delayed REGISTER, or never went.  One that came and went,
+        as when the victim was registering a path and found itself evicted, was let
+        write, and nothing has drained that.  Each REGISTER and each PREEMPT counts in
+        PRGENERATION (SPC-4 6.15.2): those of this eviction, and those whose registration
+        is still there, are known.
+        """
+        if found.lives(own.tag, victim) or found.reservation is None:
+            return False
+        keys = found.keys()
+        new = sum(max(0, found.count(key) - self.before.count(key)) for key in keys)
+        return found.generation - self.before.generation == self.removed + new
 
 
 class _Progress:
-    """Lives whose removal was sent, those confirmed by GOOD, and whether the barrier was down."""
+    """Lives whose removal was sent, those confirmed by GOOD, and whether the barrier was down.
 
-    __slots__ = ("sent", "confirmed", "barrier_was_down")
+    ``in_doubt``: other nexuses than those of these lives may have been let write.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("sent", "confirmed", "barrier_was_down", "in_doubt")
+
+    def __init__(self, in_doubt: bool = False) -> None:
         self.sent: set[Key] = set()
         self.confirmed: set[Key] = set()
         self.barrier_was_down = False
+        self.in_doubt = in_doubt
 
     @property
     def aborted(self) -> bool:
@@ -63,7 +104,9 @@ class _Progress:
         Where no reservation stood, nexuses without a registration could write
         too, and PREEMPT AND ABORT aborts nothing of theirs.
         """
-        return bool(self.sent) and self.sent == self.confirmed and not self.barrier_was_down
+        if self.barrier_was_down or self.in_doubt:
+            return False
+        return bool(self.sent) and self.sent == self.confirmed
 
 
 def evict(
@@ -73,13 +116,15 @@ def evict(
     drain: Drain,
     route: Route,
     first: Snapshot,
+    in_doubt: bool = False,
 ) -> Procedure[Eviction]:
     """End the ``named`` lives of node ``victim`` on one LU, and no other.
 
     ``first`` is a snapshot of this LU, old or new: if it is out of date, the
-    target answers RESERVATION CONFLICT and the LU is read again.
+    target answers RESERVATION CONFLICT and the LU is read again.  ``in_doubt``: an
+    earlier eviction could not account for all that was registered.
     """
-    snapshot, progress, trouble = first, _Progress(), ""
+    snapshot, progress, trouble = first, _Progress(in_doubt), ""
     route.prefer(snapshot, own)
     # A conflict may mean that a path's nexus is not registered: each may cost a round.
     rounds = MAX_ROUNDS + len(route.paths)
@@ -87,10 +132,11 @@ def evict(
         rules.refuse_foreign_property(snapshot, own.tag)
         rules.require_member(snapshot, own)
         rules.refuse_other_life(snapshot, own.tag, victim, named)
-        trouble = yield from _remove(own, victim, route, snapshot, progress)
+        trouble = yield from _remove(own, victim, drain, route, snapshot, progress)
         if not trouble:
             guarantee = yield from _drain(drain, route, progress)
-            return Eviction(frozenset(progress.sent), guarantee)
+            removed = len(snapshot.lives(own.tag, victim))
+            return Eviction(frozenset(progress.sent), guarantee, snapshot, removed)
         snapshot = yield from look(route, snapshot.full)
     raise BarrierBroken(
         f"node {victim} could not be evicted in {rounds} rounds; the last one met: {trouble}"
@@ -111,7 +157,7 @@ def put_up(own: Key, drain: Drain, route: Route) -> Procedure[None]:
 
 
 def _remove(
-    own: Key, victim: int, route: Route, snapshot: Snapshot, progress: _Progress
+    own: Key, victim: int, drain: Drain, route: Route, snapshot: Snapshot, progress: _Progress
 ) -> Procedure[str]:
     """Send what removes the victim; the text of what came between, empty if nothing did."""
     if snapshot.reservation is None:
@@ -120,12 +166,13 @@ def _remove(
         if not outcome.good:
             return _doubt(reserve(own).name, outcome, route)
     for life in snapshot.lives(own.tag, victim):
-        command = preempt_and_abort(own, life)
+        command = (preempt if drain.reset_alone else preempt_and_abort)(own, life)
         progress.sent.add(life)
         outcome = yield from send(route.current, command)
         if not outcome.good:
             return _doubt(command.name, outcome, route)
-        progress.confirmed.add(life)
+        if not drain.reset_alone:
+            progress.confirmed.add(life)
     return ""
 
 
@@ -144,11 +191,16 @@ def _drain(drain: Drain, route: Route, progress: _Progress) -> Procedure[str]:
         yield Request(route.current, Pause(drain.wait_seconds))
         return f"{drain.wait_seconds:g} s waited after the keys were gone"
     if drain.always or (drain.if_unconfirmed and not progress.aborted):
-        yield from _reset(route)
+        if drain.reset_alone:
+            # This makes the reset quick and proves nothing, so what it comes to does not matter.
+            # A store is through with it when it is through with the writes that came before,
+            # more often than not; what the reset then finds done it need not abort.
+            yield from send(route.current, synchronize_cache())
+        yield from _reset(route, MAX_RESETS_ALONE if drain.reset_alone else MAX_RESETS)
         return RESET_DONE
     if progress.aborted:
         return ABORTED_BY_TARGET
-    if progress.sent:
+    if progress.sent or progress.in_doubt:
         raise CommandFailed(
             "the victim's keys are gone, but no PREEMPT AND ABORT was seen to end all that"
             " could write, so commands may still be in the device; use drain=auto or"
@@ -157,9 +209,9 @@ def _drain(drain: Drain, route: Route, progress: _Progress) -> Procedure[str]:
     return NOT_SEEN
 
 
-def _reset(route: Route) -> Procedure[None]:
+def _reset(route: Route, limit: int) -> Procedure[None]:
     action = LogicalUnitReset()
-    for _ in range(MAX_RESETS):
+    for _ in range(limit):
         outcome = yield from send(route.current, action)
         if outcome.good:
             return

@@ -86,6 +86,14 @@ def require_evicted(snapshot: Snapshot, own: Key, victim: int) -> None:
         )
 
 
+def refuse_unrest(snapshot: Snapshot) -> None:
+    """It is one of those where something came and went at each pass of an eviction."""
+    raise BarrierBroken(
+        "a registration came and went each time that the LU was evicted from, and may have let"
+        f" writes in (PRGENERATION {snapshot.generation}); try again"
+    )
+
+
 def refuse_disguise(snapshot: Snapshot, tag: int, initiators: set[str]) -> None:
     """The victim's initiator port is not registered under a stranger's key either."""
     for registration in snapshot.registrations:

@@ -6,7 +6,10 @@ from .exchange import Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .inspect import Snapshot
+    from .memory import Standing
     from .nexus import NexusName
 
 
@@ -51,3 +54,15 @@ class Unit:
         """By its usable paths, but for those through which ``found`` could not be read."""
         route = Route(self.paths, self.names)
         return route.without(found.unread) if found is not None else route
+
+    def route_joined(self, joined: Mapping[str, Standing]) -> Route:
+        """By the paths that this boot's last join registered, if one of them is usable.
+
+        A path that is being registered at this moment may bear the key although the node
+        has been evicted; the nexuses that bore it before cannot (REGISTER names the key).
+        """
+        standing = joined.get(self.name)
+        known = standing.paths if standing is not None else frozenset()
+        strange = [path for path, end in enumerate(self.ends) if end not in known]
+        route = self.route()
+        return route.without(strange) if len(strange) < self.paths else route

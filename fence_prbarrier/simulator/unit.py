@@ -102,9 +102,9 @@ class LogicalUnit:
         max_registrations: int = DEFAULT_MAX_REGISTRATIONS,
     ) -> None:
         if profile not in PROFILES:
-            raise SimulatorError(f"profile {profile!r}: not one of {' '.join(sorted(PROFILES))}")
+            raise SimulatorError(f"profile {profile[:40]!r}: not {' '.join(sorted(PROFILES))}")
         if not 0 < len(serial) <= MAX_SERIAL_BYTES or not serial.isascii():
-            raise SimulatorError(f"serial {serial!r}: 1 to {MAX_SERIAL_BYTES} ASCII characters")
+            raise SimulatorError(f"serial {serial[:40]!r}: 1 to {MAX_SERIAL_BYTES} ASCII bytes")
         if not serial.isprintable() or " " in serial:
             raise SimulatorError(f"serial {serial!r}: printable, no spaces")
         if not 0 < blocks <= MAX_BLOCKS:

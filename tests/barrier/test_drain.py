@@ -111,7 +111,7 @@ def test_the_reading_that_counts_is_taken_after_the_reset() -> None:
     world = _in_flight("lio", 2)
     world.evict(3, 2)
     names = [name for _, _, name in world.sent]
-    assert names.index("LOGICAL UNIT RESET") > names.index("PREEMPT AND ABORT")
+    assert names.index("LOGICAL UNIT RESET") > names.index("PREEMPT")
     assert names[-1] == "READ FULL STATUS"
 
 

@@ -1,0 +1,393 @@
+"""All states that the shipped plans and the simulated LUs can get into together.
+
+A state is made of numbers: of each LU's frozen state, of the node that each running plan
+and each of its jobs stands at, of what is remembered, of what is on its way.  A move is
+one command, executed and answered at once, with or without a fault; one Remember; the
+arrival of a command that was delayed; a reboot, a kill, a loss of power.  Every order
+of moves is explored, the jobs of one Each on several LUs included.  What a plan does
+between two commands is its own and seen by nobody, so it belongs to the move before.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from fence_prbarrier.barrier.memory import Memory
+from fence_prbarrier.scsi.command import LogicalUnitReset
+from fence_prbarrier.simulator import codes
+
+from ..barrier.world import TAG
+from . import rules
+from .actions import Actions
+from .rules import Ghost, Sender, Violations
+from .state import Label, Late, Running, Slot, State, Wire, node_of, with_job
+from .units import STRIKES
+
+Move = tuple[Label, State, Violations]
+
+KILLED = "killed"
+READS = (codes.READ_KEYS, codes.READ_RESERVATION, codes.READ_FULL_STATUS)
+
+
+class Checker(Actions):
+    """The transition system of some bounds."""
+
+    # --- The beginning ---
+
+    def initial(self) -> tuple[State, Violations]:
+        """After what ran before the exploration; its own violations."""
+        lus = tuple(self._furnished(index) for index in range(len(self.names)))
+        blank = tuple((1, self._memory(Memory(TAG, node))) for node in self.nodes)
+        reboots = dict(self.bounds.reboots)
+        quiet = State(lus, blank, (), (), (), 0, (), self.ghosts.number(Ghost()))
+        for node, act in self.bounds.before:
+            slots = [Slot((act,), None, ())]
+            quiet = self._begin_all(quiet, slots, [node])
+            quiet, found = self._run_alone(quiet, node)
+            if found:
+                return quiet, found
+        state = quiet._replace(
+            budget=self.bounds.budget, reboots=tuple(reboots.get(node, 0) for node in self.nodes)
+        )
+        slots = [Slot(agent.acts, None, ()) for agent in self.bounds.agents]
+        self.owners = [agent.node for agent in self.bounds.agents]
+        return self._saturated(self._begin_all(state, slots, self.owners)), []
+
+    def _run_alone(self, state: State, node: int) -> tuple[State, Violations]:
+        while True:
+            for _, after, found in self.moves(state):
+                if found:
+                    return after, found
+                state = after
+                break
+            else:
+                ended = self.slots.values[state.slots[0]].done[-1]
+                if not ended.endswith("ok"):
+                    return state, [("bounds", f"before: node {node}: {ended}")]
+                return state, []
+
+    # --- Moves ---
+
+    def moves(self, state: State) -> Iterator[Move]:
+        """Every move that is possible in a state, and where it leads."""
+        for _, make, *rest in self._options(state):
+            yield make(state, *rest)
+
+    def random_move(self, state: State, chance: random.Random, blows: float) -> Move | None:
+        """One of them, a blow (a fault, a reboot, a late arrival) with that probability."""
+        options = list(self._options(state))
+        calm = [option for option in options if not option[0]]
+        if calm and (len(calm) == len(options) or chance.random() > blows):
+            _, make, *rest = chance.choice(calm)
+        elif options:
+            _, make, *rest = chance.choice([option for option in options if option[0]])
+        else:
+            return None
+        move: Move = make(state, *rest)
+        return move
+
+    def _options(self, state: State) -> Iterator[tuple[Any, ...]]:
+        """Each possible move: whether it is a blow, the method that makes it, its arguments."""
+        may = self.bounds.faults if state.budget else ()
+        for index, number in enumerate(state.slots):
+            running = self.slots.values[number].running
+            if running is not None:
+                yield from self._options_of(index, running, may)
+        for place, number in enumerate(state.wire):
+            if not self._is_ruled_out(state, self.wires.values[number]):
+                yield True, self._land, place
+        for place, left in enumerate(state.reboots):
+            if left:
+                yield True, self._reboot, place
+        if may:
+            yield from self._blows_to(state, may)
+
+    def _blows_to(self, state: State, may: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+        for lu, number in enumerate(state.lus):
+            if "power-loss" in may:
+                yield True, self._lose_power, lu
+            if "swallowed" in may:
+                for nexus, pending in self.units.states[number].attentions:
+                    if pending and nexus[0] in self.owners:
+                        yield True, self._swallow, lu, nexus
+
+    def _options_of(
+        self, index: int, running: Running, may: tuple[str, ...]
+    ) -> Iterator[tuple[Any, ...]]:
+        if self.automata.plans[running.plan].remember is not None:
+            yield False, self._remember, index
+        for place, number in enumerate(running.jobs):
+            job = self.automata.jobs[number]
+            if job.end < 0:
+                yield False, self._command, index, place, ""
+                for fault in self._faults(job, may):
+                    yield True, self._command, index, place, fault
+        if KILLED in may:
+            yield True, self._kill, index
+
+    def _faults(self, job: Any, may: tuple[str, ...]) -> Iterator[str]:
+        action = job.request.action
+        reset = isinstance(action, LogicalUnitReset)
+        reads = not reset and action.cdb[0] != codes.PERSISTENT_RESERVE_OUT
+        for fault in may:
+            if fault in ("power-loss", "swallowed", KILLED):
+                continue
+            if reads and fault in ("delayed", "duplicate", "repeated", "hung", "lost-reply"):
+                continue  # late or twice, it changes nothing but a unit attention
+            if reset and fault in ("busy", "conflict", "attention"):
+                continue  # a task management function has no status
+            yield fault
+
+    def _command(self, state: State, index: int, place: int, fault: str) -> Move:
+        slot: Slot = self.slots.values[state.slots[index]]
+        running = slot.running
+        if running is None:
+            raise ValueError("nothing runs here")
+        job = self.automata.jobs[running.jobs[place]]
+        node, lu = self.owners[index], self.names.index(job.name)
+        action, path = job.request.action, job.request.path
+        sender = self._sender(state, node, running)
+        cdb, data_out = getattr(action, "cdb", b""), getattr(action, "data_out", b"")
+        found = rules.check_sent(sender, cdb, data_out)
+        ghost = self.ghosts.values[state.ghost]
+        wire, dead = state.wire, state.dead
+        if fault in ("delayed", "duplicate", "hung"):
+            number = self.wires.number(Wire(sender, lu, path, cdb, data_out))
+            wire = tuple(sorted((*wire, number)))
+        if fault == "dead-path":
+            dead = tuple(sorted({*dead, (node, lu, path)}))
+        label = ("command", index, lu, fault)
+        state = state._replace(wire=wire, dead=dead, budget=state.budget - bool(fault))
+        if fault == "hung":
+            after, killed, more = self._killed(state, index, ghost)
+            return label, self._put(after, index, killed, ghost), found + more
+        if (node, lu, path) in dead:
+            now, response = state.lus[lu], self.units.lost
+        else:
+            strike = "lost-command" if fault == "delayed" else fault if fault in STRIKES else ""
+            for _ in range(2 if fault == "repeated" else 1):
+                now, response, ghost, more = self._execute(
+                    state.lus[lu], sender, ghost, (node, path), action, strike
+                )
+                found += more
+                state = state._replace(lus=(*state.lus[:lu], now, *state.lus[lu + 1 :]))
+        slot = slot._replace(running=self._seen(running, state, lu, cdb, now, response, place))
+        job = self.automata.answered(job, response, lambda: self.units.outcome(action, response))
+        slot = with_job(slot, place, job.number)
+        slot, ghost, more = self._go_on(state, node, slot, ghost)
+        slot, ghost, last = self._next_act(state, node, slot, ghost)
+        return label, self._put(state, index, slot, ghost), found + more + last
+
+    def _seen(
+        self,
+        running: Running,
+        state: State,
+        lu: int,
+        cdb: bytes,
+        now: int,
+        response: int,
+        place: int,
+    ) -> Running:
+        """What the action has read by now, told by what the LU really held."""
+        if not cdb or cdb[0] == codes.PERSISTENT_RESERVE_OUT:
+            return running._replace(seen=(-1,) * len(self.names), looking=False)
+        told = self.units.responses[response]
+        if told.status or told.host_status or cdb[0] != codes.PERSISTENT_RESERVE_IN:
+            return running
+        if cdb[1] & 0x1F not in READS:
+            return running
+        frozen = self.units.states[now]
+        seen = list(running.seen)
+        seen[lu] = self.facts.number(frozen.facts)
+        named = running.named
+        if running.looking and running.act.kind == "off":
+            named |= {key for key in frozen.key_set() if node_of(key) == running.act.victim}
+        return running._replace(seen=tuple(seen), named=named)
+
+    def _execute(
+        self,
+        lu: int,
+        sender: Sender,
+        ghost: Ghost,
+        nexus: tuple[int, int],
+        action: Any,
+        strike: str,
+    ) -> tuple[int, int, Ghost, Violations]:
+        """One command at one LU, and what it may have broken."""
+        now, response = self.units.run(lu, nexus, action, strike)
+        was, is_ = self.units.states[lu], self.units.states[now]
+        if was.facts == is_.facts and was.aptpl == is_.aptpl:
+            return now, response, ghost, []
+        cdb, data_out = action.cdb, action.data_out
+        found = rules.check_done(sender, ghost, nexus, cdb, data_out, was, is_)
+        lost = {key for key in was.key_set() if is_.count(key) < was.count(key)} - {sender.key}
+        subject = rules.keys_in(data_out)[1]
+        back = ghost.returned
+        if subject in ghost.ended and is_.count(subject) > was.count(subject):
+            back |= {(subject, "landed" if sender.late else "slipped")}
+            if sender.was_ended and not sender.late:
+                found.append(("rule 4", "an action that began after its life's end registers it"))
+        ghost = ghost._replace(lost=ghost.lost | lost, returned=back)
+        return now, response, ghost, found
+
+    def _put(self, state: State, index: int, slot: Slot, ghost: Ghost) -> State:
+        slots = list(state.slots)
+        slots[index] = self.slots.number(slot)
+        return self._saturated(state._replace(slots=tuple(slots), ghost=self.ghosts.number(ghost)))
+
+    def _saturated(self, state: State) -> State:
+        """Every watched node's write in flight wherever it would be accepted."""
+        ghost: Ghost = self.ghosts.values[state.ghost]
+        writers = []
+        for node in self.bounds.watched:
+            if node in self.nodes:
+                boot = state.nodes[self.nodes.index(node)][0]
+                lives = ((node_of(key), each) for key, each in ghost.used if key in ghost.joined)
+                writers.append((node, self.bounds.paths, boot, (node, boot) in lives))
+        known = tuple(writers)
+        return state._replace(lus=tuple(self.units.saturate(lu, known) for lu in state.lus))
+
+    def _remember(self, state: State, index: int) -> Move:
+        slot: Slot = self.slots.values[state.slots[index]]
+        running, node = slot.running, self.owners[index]
+        if running is None:
+            raise ValueError("nothing runs here")
+        plan = self.automata.plans[running.plan]
+        place = self.nodes.index(node)
+        boot = state.nodes[place][0]
+        nodes = list(state.nodes)
+        nodes[place] = (boot, self._memory(plan.remember))
+        ghost: Ghost = self.ghosts.values[state.ghost]
+        key = int(plan.remember.key or 0)
+        found: Violations = []
+        if any(each == key and other != boot for each, other in ghost.used):
+            found.append(("new life", f"the key {key:#018x} was another boot's"))
+        ghost = ghost._replace(used=ghost.used | {(key, boot)})
+        state = state._replace(nodes=tuple(nodes))
+        plan = self.automata.after(plan, None)
+        fresh = tuple(job.number for job in plan.jobs.values())
+        slot = slot._replace(running=running._replace(plan=plan.number, jobs=fresh))
+        slot, ghost, more = self._go_on(state, node, slot, ghost)
+        slot, ghost, last = self._next_act(state, node, slot, ghost)
+        return ("remember", index), self._put(state, index, slot, ghost), found + more + last
+
+    def _killed(self, state: State, index: int, ghost: Ghost) -> tuple[State, Slot, Violations]:
+        slot: Slot = self.slots.values[state.slots[index]]
+        node = self.owners[index]
+        kind = slot.running.act.kind if slot.running else ""
+        slot = Slot(slot.todo, None, (*slot.done, f"n{node} {kind}: {KILLED}"))
+        slot, _, found = self._next_act(state, node, slot, ghost)
+        return state, slot, found
+
+    def _kill(self, state: State, index: int) -> Move:
+        ghost = self.ghosts.values[state.ghost]
+        state = state._replace(budget=state.budget - 1)
+        state, slot, found = self._killed(state, index, ghost)
+        return (KILLED, index), self._put(state, index, slot, ghost), found
+
+    def _is_ruled_out(self, state: State, wire: Wire) -> bool:
+        """By the assumption "no late registration"."""
+        if not self.bounds.no_late_registration or not wire.cdb:
+            return False
+        ghost: Ghost = self.ghosts.values[state.ghost]
+        registers = wire.cdb[1] & 0x1F in rules.REGISTERING
+        return registers and rules.keys_in(wire.data_out)[1] in ghost.ended
+
+    def _land(self, state: State, place: int) -> Move:
+        """A delayed command arrives; its reply goes nowhere."""
+        wire: Wire = self.wires.values[state.wire[place]]
+        ghost: Ghost = self.ghosts.values[state.ghost]
+        sender = wire.sender._replace(late=True)
+        lu = wire.lu
+        action = Late(wire) if wire.cdb else LogicalUnitReset()
+        now, _, ghost, found = self._execute(
+            state.lus[lu], sender, ghost, (sender.node, wire.path), action, ""
+        )
+        state = state._replace(
+            lus=(*state.lus[:lu], now, *state.lus[lu + 1 :]),
+            wire=(*state.wire[:place], *state.wire[place + 1 :]),
+            ghost=self.ghosts.number(ghost),
+        )
+        return ("land", place), self._saturated(state), found
+
+    def _reboot(self, state: State, place: int) -> Move:
+        """Power off and on: agents, memory and sessions are gone, tasks in a device are not."""
+        node = self.nodes[place]
+        boot = state.nodes[place][0]
+        nodes, reboots = list(state.nodes), list(state.reboots)
+        nodes[place] = (boot + 1, self._memory(Memory(TAG, node)))
+        reboots[place] -= 1
+        wire = state.wire
+        if not self.bounds.wire_outlives_boot:
+            wire = tuple(each for each in wire if self.wires.values[each].sender.node != node)
+        state = state._replace(nodes=tuple(nodes), reboots=tuple(reboots), wire=wire)
+        ghost = self.ghosts.values[state.ghost]
+        slots, found = list(state.slots), []
+        for index, owner in enumerate(self.owners):
+            if owner == node:
+                slot: Slot = self.slots.values[slots[index]]
+                then = self.bounds.agents[index].then
+                slot = Slot(then, None, (*slot.done, f"n{node} reboot"))
+                slot, ghost, more = self._next_act(state, node, slot, ghost)
+                slots[index] = self.slots.number(slot)
+                found += more
+        state = state._replace(slots=tuple(slots), ghost=self.ghosts.number(ghost))
+        return ("reboot", node), self._saturated(state), found
+
+    def _lose_power(self, state: State, lu: int) -> Move:
+        """Of the target.  Where it forgets, what an off guaranteed is forgotten, too."""
+        now = self.units.cycle(state.lus[lu])
+        was, is_ = self.units.states[state.lus[lu]], self.units.states[now]
+        ghost: Ghost = self.ghosts.values[state.ghost]
+        found: Violations = []
+        if was.registrations != is_.registrations:
+            ghost = ghost._replace(
+                ended=frozenset(),
+                ended_boots=frozenset(),
+                returned=frozenset(),
+                lost=ghost.lost | was.key_set(),
+            )
+            if self.bounds.keeps_aptpl and self.bounds.profiles[lu] in ("spec", "lio"):
+                found.append(("rule 7", "the LU can keep registrations and was not asked to"))
+        state = state._replace(
+            lus=(*state.lus[:lu], now, *state.lus[lu + 1 :]),
+            budget=state.budget - 1,
+            ghost=self.ghosts.number(ghost),
+        )
+        return ("power-loss", lu), self._saturated(state), found
+
+    def _swallow(self, state: State, lu: int, nexus: tuple[int, int]) -> Move:
+        """The kernel's own command on a nexus meets the unit attention that an agent would."""
+        now = self.units.swallow(state.lus[lu], nexus)
+        lus = (*state.lus[:lu], now, *state.lus[lu + 1 :])
+        after = state._replace(lus=lus, budget=state.budget - 1)
+        return ("swallowed", lu, nexus), self._saturated(after), []
+
+    # --- The end ---
+
+    def results(self, state: State) -> tuple[str, ...]:
+        """How every action ended."""
+        return tuple(word for slot in state.slots for word in self.slots.values[slot].done)
+
+    def check(self, state: State) -> Violations:
+        """What must hold in every state."""
+        ghost: Ghost = self.ghosts.values[state.ghost]
+        if not ghost.ended:
+            return []
+        return rules.check_state([self.units.states[lu] for lu in state.lus], ghost)
+
+    def check_end(self, state: State) -> Violations:
+        """What must hold where nothing can happen any more."""
+        words = self.results(state)
+        wins = sum(word.endswith(": ok") and " off " in word for word in words)
+        found: Violations = []
+        if self.bounds.duel and (wins > 1 or not (wins or self.bounds.budget)):
+            found.append(("rule 5", f"{wins} of the duellists won"))
+        ghost: Ghost = self.ghosts.values[state.ghost]
+        if not self.bounds.budget:
+            for key, _ in ghost.returned:
+                if any(self.units.states[lu].count(key) for lu in state.lus):
+                    found.append(("rule 4", f"{key:#018x} slipped back in and stays"))
+        return found

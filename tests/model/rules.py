@@ -1,0 +1,228 @@
+"""What must hold, told by what the LUs do and never by what the shipped code believes.
+
+Each check returns the violations that it sees: pairs of a rule's name and what is wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from fence_prbarrier.errors import BarrierError
+from fence_prbarrier.key import Key
+from fence_prbarrier.simulator import codes
+
+from ..barrier.world import TAG
+from .units import FOREIGN, Frozen
+
+# More than any action can rightly send to one LU (rule 10): see Automata.longest().
+MAX_COMMANDS = 400
+
+Violations = list[tuple[str, str]]
+
+REGISTERING = (codes.REGISTER, codes.REGISTER_AND_IGNORE_EXISTING_KEY)
+PREEMPTING = (codes.PREEMPT, codes.PREEMPT_AND_ABORT)
+
+
+class Ghost(NamedTuple):
+    """What the checker knows and no node does.
+
+    ``ended``: the lives that an ``off`` which succeeded has ended, by key.
+    ``ended_boots``: pairs of node and boot that they lived in.
+    ``returned``: pairs of an ended life and how a REGISTER of it took effect afterwards:
+    ``landed`` late, or ``slipped`` in from an action that was under way.
+    ``joined``: lives whose ``on`` succeeded.  ``used``: pairs of key and boot.
+    ``lost``: lives that lost a registration to others' acts or to a loss of power.
+    """
+
+    ended: frozenset[int] = frozenset()
+    ended_boots: frozenset[tuple[int, int]] = frozenset()
+    returned: frozenset[tuple[int, str]] = frozenset()
+    joined: frozenset[int] = frozenset()
+    used: frozenset[tuple[int, int]] = frozenset()
+    lost: frozenset[int] = frozenset()
+
+    def has_returned(self, key: int) -> bool:
+        return any(each == key for each, _ in self.returned)
+
+
+class Sender(NamedTuple):
+    """Who sent a command: what a check may hold it to.
+
+    ``named``: the victim's lives that its first look showed.  ``late``: it was delayed.
+    ``was_ended``: its life had been ended before its action began.
+    """
+
+    kind: str
+    node: int
+    boot: int
+    key: int
+    victim: int
+    named: frozenset[int]
+    was_ended: bool
+    late: bool = False
+
+
+def keys_in(data_out: bytes) -> tuple[int, int]:
+    """RESERVATION KEY and SERVICE ACTION RESERVATION KEY, SPC-4 6.16.3."""
+    return int.from_bytes(data_out[:8], "big"), int.from_bytes(data_out[8:16], "big")
+
+
+def check_sent(sender: Sender, cdb: bytes, data_out: bytes) -> Violations:
+    """What an action may send at all."""
+    if not cdb or cdb[0] != codes.PERSISTENT_RESERVE_OUT:
+        return []
+    action = cdb[1] & 0x1F
+    key, subject = keys_in(data_out)
+    found: Violations = []
+    if action in (codes.CLEAR, codes.RELEASE):
+        found.append(("rule 6", f"{sender.kind} sends CLEAR or RELEASE"))
+    if sender.kind == "status":
+        found.append(("status", "status sends a command that changes something"))
+    if action in REGISTERING and sender.kind == "off":
+        found.append(("rule 3", "off registers"))
+    if action in PREEMPTING:
+        found += _check_preempt(sender, action, key, subject)
+    return found
+
+
+def _check_preempt(sender: Sender, action: int, key: int, subject: int) -> Violations:
+    victim = Key(subject)
+    if victim == sender.key:
+        return [("rule 8", "a node preempts its own life")]
+    if action != codes.PREEMPT_AND_ABORT:
+        return [("rule 9", "PREEMPT without ABORT")]
+    if sender.kind == "on":
+        own = Key(sender.key) if sender.key else None
+        if own is None or (victim.tag, victim.node) != (TAG, sender.node) or victim > own:
+            return [("rule 8", f"on removes {victim}, which is no older life of this node")]
+        return []
+    if (victim.tag, victim.node) != (TAG, sender.victim):
+        return [("rule 6", f"off of node {sender.victim} names {victim}")]
+    if subject not in sender.named:
+        return [("new life", f"off names {victim}, a life that it did not see when it began")]
+    if key != sender.key:
+        return [("rule 3", f"off sends {Key(key)}, not this boot's own key")]
+    return []
+
+
+def check_done(
+    sender: Sender,
+    ghost: Ghost,
+    nexus: tuple[int, int],
+    cdb: bytes,
+    data_out: bytes,
+    was: Frozen,
+    now: Frozen,
+) -> Violations:
+    """What a command that was executed may have done to the LU."""
+    found: Violations = []
+    before, after = set(was.registrations), set(now.registrations)
+    gone = before - after
+    if any(nexus_[0] == FOREIGN for nexus_, _ in gone):
+        found.append(("rule 6", "a stranger's registration is gone"))
+    if was.type and not now.type:
+        found.append(("barrier", "a command of the barrier took the reservation away"))
+    if not cdb or cdb[0] != codes.PERSISTENT_RESERVE_OUT:
+        return found
+    action = cdb[1] & 0x1F
+    subject = keys_in(data_out)[1]
+    if action in REGISTERING and was.generation != now.generation and was.aptpl and not now.aptpl:
+        found.append(("rule 7", "a registration without APTPL, and it is the last that wins"))
+    for nexus_, key in gone:
+        if action in REGISTERING:
+            if nexus_ != nexus or Key(key).node != sender.node:
+                found.append(("rule 6", f"REGISTER took {Key(key)} off {nexus_}"))
+        elif key != subject:
+            found.append(("new life", f"{Key(key)} went, which the command did not name"))
+    # Only a life that others have evicted takes back what it registered meanwhile.
+    taken_back = action == codes.REGISTER and not subject and sender.key in ghost.lost
+    if now.count(sender.key) < was.count(sender.key) and not taken_back:
+        found.append(("rule 8", f"{Key(sender.key)} lost a registration by its own node's act"))
+    return found
+
+
+def check_off(sender: Sender, ghost: Ghost, seen: tuple[Any, ...]) -> Violations:
+    """What the last reading must have shown where ``off`` succeeded, LU by LU."""
+    found: Violations = []
+    for number, facts in enumerate(seen):
+        if facts is None:
+            found.append(("rule 1", f"LU {number} was not read after the last command"))
+            continue
+        registrations, holder, type_, _ = facts
+        keys = [Key(key) for _, key in registrations]
+        if any((key.tag, key.node) == (TAG, sender.victim) for key in keys):
+            found.append(("rule 1", f"LU {number} showed a key of the victim"))
+        if sender.key not in keys:
+            found.append(("rule 3", f"LU {number} did not show the caller's key"))
+        if type_ != codes.WRITE_EXCLUSIVE_REGISTRANTS_ONLY:
+            found.append(("rule 1", f"LU {number} bore no type 5 reservation"))
+        elif keys[holder].tag != TAG:
+            found.append(("rule 6", f"LU {number} was reserved by a stranger"))
+    if sender.key in ghost.ended and not ghost.has_returned(sender.key):
+        found.append(("rule 5", "an off of a life that another off had ended succeeded"))
+    return found
+
+
+def check_on(
+    sender: Sender, ghost: Ghost, seen: tuple[Any, ...], paths: list[set[int]], allowed: bool
+) -> Violations:
+    """What the last reading must have shown where ``on`` succeeded, LU by LU.
+
+    ``paths``: of each LU those that it did not tell as lost.
+    """
+    found: Violations = []
+    for number, facts in enumerate(seen):
+        if facts is None:
+            found.append(("rule 1", f"LU {number} was not read after the last command"))
+            continue
+        registrations, _, type_, _ = facts
+        bearing = {path for (_, path), key in registrations if key == sender.key}
+        if not bearing >= paths[number]:
+            found.append(("join", f"LU {number}: {paths[number] - bearing} does not bear the key"))
+        if type_ != codes.WRITE_EXCLUSIVE_REGISTRANTS_ONLY:
+            found.append(("join", f"LU {number} bore no type 5 reservation"))
+    # One that is evicted after its last reading may still say that it was in.
+    if sender.was_ended and sender.key in ghost.ended and not ghost.has_returned(sender.key):
+        found.append(("rule 4", "an evicted life came back by on"))
+    same_boot = {key for key, boot in ghost.used if (Key(key).node, boot) == sender[1:3]}
+    if not allowed and ghost.ended & ghost.joined & same_boot - {sender.key}:
+        found.append(("rule 4", "a boot that had joined and was evicted came back by on"))
+    return found
+
+
+def check_status(told: list[Any], seen: tuple[Any, ...]) -> Violations:
+    """What was told of each LU is what it held."""
+    found: Violations = []
+    for number, (snapshot, facts) in enumerate(zip(told, seen)):
+        if isinstance(snapshot, BarrierError):
+            continue
+        held = snapshot.reservation
+        if facts is None:
+            found.append(("rule 1", f"LU {number} was told without being read"))
+        elif sorted(each.key for each in snapshot.registrations) != sorted(
+            key for _, key in facts[0]
+        ) or (held.key if held else 0) != (facts[0][facts[1]][1] if facts[1] >= 0 else 0):
+            found.append(("rule 1", f"LU {number}: something else was told than what it held"))
+    return found
+
+
+def check_state(lus: list[Frozen], ghost: Ghost) -> Violations:
+    """Above all: nothing of an ended life is in a device, or would be accepted by one.
+
+    Writes are saturated (units.py), so whatever could be accepted is in flight.
+    """
+    found: Violations = []
+    for number, lu in enumerate(lus):
+        for nexus, key, boot, _ in lu.tasks:
+            if key in ghost.ended and not ghost.has_returned(key):
+                found.append(("rule 9", _can_land(number, nexus, str(Key(key)))))
+            if not key and (nexus[0], boot) in ghost.ended_boots:
+                found.append(("rule 9", _can_land(number, nexus, "no key: no barrier stands")))
+    return found
+
+
+def _can_land(number: int, nexus: tuple[int, int], key: str) -> str:
+    return (
+        f"LU {number}: a write of node {nexus[0]} by path {nexus[1]} under {key} can still take"
+        " effect, although an off that ended that life has succeeded"
+    )

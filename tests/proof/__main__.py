@@ -1,0 +1,99 @@
+"""The deep run of every part of the proof, and the tables of docs/SAFETY.md from it.
+
+Each part is a command of its own that counts what it does; what it counted is
+what the page tells.  A part that finds something wrong ends with exit code 1,
+and the page is then left as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+
+from .page import (
+    BREAKS,
+    FIGURES,
+    PAGE,
+    RULES,
+    block_of,
+    breaks_page,
+    figure_table,
+    parts_of,
+    rule_table,
+    with_block,
+)
+
+# Part -> the arguments of its deep run.
+PARTS: dict[str, list[str]] = {
+    "mutants": [],
+}
+
+
+def run_part(part: str) -> tuple[bool, list[dict[str, str]], float]:
+    """Whether all was well, what was counted, and the seconds that it took."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="proof-") as folder:
+        figures = os.path.join(folder, "figures.json")
+        command = [sys.executable, "-m", f"tests.{part}", *PARTS[part], "--json", figures]
+        print(f"== {part}: {' '.join(command[1:-2])}", flush=True)
+        code = subprocess.run(command, check=False).returncode
+        seconds = time.monotonic() - began
+        try:
+            with open(figures, encoding="utf-8") as file:
+                told = json.load(file)
+        except (OSError, ValueError) as error:
+            print(f"{part}: exit code {code}, and no figures: {error}", file=sys.stderr)
+            return False, [], seconds
+    return code == 0 and bool(told["ok"]), told["rows"], seconds
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python3 -m tests.proof", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all")
+    parser.add_argument("--tables", action="store_true", help="run nothing, write the rules' table")
+    options = parser.parse_args()
+    unknown = set(options.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"{', '.join(sorted(unknown))}: expected {', '.join(PARTS)}")
+    text = PAGE.read_text()
+    wrong = []
+    if not options.tables:
+        before = parts_of(block_of(text, FIGURES))
+        found = {
+            part: [{"what": what, "figure": figure} for what, figure in before[part].items()]
+            for part in PARTS
+            if part in before
+        }
+        for part in options.parts or PARTS:
+            good, rows, seconds = run_part(part)
+            if not good:
+                wrong.append(part)
+            rows.append({"what": "time of this run", "figure": f"{seconds / 60:.0f} min"})
+            found[part] = rows
+        in_order = {part: found[part] for part in PARTS if part in found}
+        table = figure_table(in_order, _circumstances())
+        print(table)
+        if wrong:
+            print(f"something is wrong in: {', '.join(wrong)}; see above", file=sys.stderr)
+            return 1
+        text = with_block(text, FIGURES, table)
+    PAGE.write_text(with_block(text, RULES, rule_table()))
+    BREAKS.write_text(breaks_page())
+    return 0
+
+
+def _circumstances() -> str:
+    return (
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} processors, Python"
+        f" {platform.python_version()}."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
