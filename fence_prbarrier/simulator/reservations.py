@@ -204,10 +204,10 @@ class Reservations:
 
     def power_cycle(self) -> None:
         """5.7.5: what the last APTPL bit says; PRGENERATION starts again, 6.15.2."""
-        self.generation = 0
         if not self.aptpl:
             self.registrations = []
             self._drop()
+        self.generation = len(self.registrations) if self.profile.restoring_counts else 0
 
     # --- Parts ---
 

@@ -190,7 +190,7 @@ class LogicalUnit:
         self.reservations.power_cycle()
         self.tasks = {}
         for nexus in self.attentions:
-            self.attentions[nexus] = [POWER_ON_OCCURRED]
+            self.attentions[nexus] = [POWER_ON_OCCURRED] if self.profile.power_on_attention else []
 
     def add_fault(self, fault: Fault) -> None:
         if len(self.faults) >= MAX_FAULTS:

@@ -34,6 +34,13 @@ LIO = (
         "core_scsi3_ua_for_check_condition, core_scsi3_ua_clear_for_request_sense",
     ),
     Deviation(
+        ("power_on_attention",),
+        "SAM-5 6.2",
+        "power on establishes 29h/01h for every I_T nexus",
+        "none after a restart of the target",
+        "seen",
+    ),
+    Deviation(
         ("can_descriptor_request_sense", "request_sense_fills"),
         "6.39",
         "DESC asks for descriptor format; the data is as long as the sense data",
@@ -106,6 +113,13 @@ LIO = (
         "PRGENERATION counts every REGISTER that is executed",
         "one that unregisters is not counted",
         "core_scsi3_emulate_pro_register",
+    ),
+    Deviation(
+        ("restoring_counts",),
+        "6.15.2",
+        "PRGENERATION is zero after power on",
+        "it counts the registrations that APTPL has brought back",
+        "__core_scsi3_add_registration",
     ),
     Deviation(
         ("all_tg_pt_sticks", "all_tg_pt_by_change"),

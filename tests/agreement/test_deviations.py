@@ -13,7 +13,7 @@ from fence_prbarrier.simulator import profiles, unit
 from fence_prbarrier.simulator.profiles import PROFILES, Spec
 from fence_prbarrier.simulator.values import Nexus
 
-from .commands import ABORT, Answer, Command, pr_out, words
+from .commands import ABORT, APTPL, IGNORE, KEYS, Answer, Command, pr_in, pr_out, unit_ready, words
 from .deviation import Deviation
 from .deviations import IDENTITY, TABLES, left_out, table
 from .generate import Generator
@@ -23,6 +23,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/targets.md"
 NEXUSES = [Nexus(f"iqn.2020-01.org.example:n{n}", f"00023d00000{n}", PORT) for n in (1, 2, 3)]
 SEED = 7
 SEQUENCES = 200
+# What takes commands in flight or a loss of power to be seen, and has tests of its own.
+NOT_BY_COMMANDS = {"abort", "power_on_attention", "restoring_counts"}
 MOST_REASONS = 3  # for one answer
 WERO, WRITE_10 = 5, 0x2A
 
@@ -120,7 +122,7 @@ def test_every_difference_is_a_listed_one_and_every_listed_one_occurs(profile: s
             assert 0 < len(reasons) <= MOST_REASONS, told
         for row in TABLES[profile]:
             occurs[row.attributes[0]] += _replies(_hybrid(profile, [row]), sequence) != spec
-    never = {row.attributes[0] for row in TABLES[profile]} - {"abort"} - set(+occurs)
+    never = {row.attributes[0] for row in TABLES[profile]} - NOT_BY_COMMANDS - set(+occurs)
     assert not never, f"never seen in {SEQUENCES} sequences: {never}"
 
 
@@ -130,6 +132,24 @@ def test_whose_commands_are_aborted(profile: str) -> None:
     row = next(row for row in TABLES[profile] if row.attributes == ("abort",))
     assert _aborted("spec")
     assert not _aborted(_hybrid(profile, [row]))
+
+
+def _restored(profile: str, rows: list[Deviation]) -> list[Answer]:
+    """What is heard after a loss of power with one registration and APTPL."""
+    side = Simulated(NEXUSES, _hybrid(profile, rows))
+    assert side.send(pr_out(0, IGNORE, 0, 1, flags=APTPL)).status == 0
+    side.unit.power_cycle()
+    return [side.send(command) for command in (unit_ready(0), pr_in(0, KEYS))]
+
+
+def test_what_a_loss_of_power_shows() -> None:
+    """The deviations that take one to be seen, each alone."""
+    rows = {row.attributes[0]: row for row in TABLES["lio"]}
+    attention, restoring = rows["power_on_attention"], rows["restoring_counts"]
+    spec, without = _restored("lio", []), _restored("lio", [attention])
+    assert (spec[0].triple, without[0].triple) == ("6/29/01", "")
+    counted = _restored("lio", [restoring])
+    assert (spec[1].data[:4], counted[1].data[:4]) == (bytes(4), bytes((0, 0, 0, 1)))
 
 
 @pytest.mark.parametrize("profile", TABLES)
