@@ -95,6 +95,8 @@ class Spec:
 
     # --- Unit attentions, SAM-5 5.14: each is reported, in the order in which they came ---
     attentions_report_one: ClassVar[bool] = False
+    # SAM-5 6.2: power on establishes one for every I_T nexus.
+    power_on_attention: ClassVar[bool] = True
 
     # --- Access, 5.7.1: operation codes that fare otherwise than access.py says ---
     access: ClassVar[Mapping[int, str]] = {}
@@ -109,8 +111,9 @@ class Spec:
     unsupported_out_last: ClassVar[bool] = False
     # SCOPE is looked at with TYPE, or after registration and key.
     scope_after_key: ClassVar[bool] = False
-    # PRGENERATION counts a REGISTER that unregisters, 6.15.2.
+    # PRGENERATION counts a REGISTER that unregisters, and not what APTPL brings back, 6.15.2.
     unregistering_counts: ClassVar[bool] = True
+    restoring_counts: ClassVar[bool] = False
     # ALL_TG_PT is taken when a key is changed, too, 5.7.7.
     all_tg_pt_by_change: ClassVar[bool] = True
     # Under an all-registrants type every registrant holds, 5.7.10; one is not more than others.
@@ -193,6 +196,8 @@ class Lio(Spec):
     # core_scsi3_ua_clear_for_request_sense: the first is reported and all are dropped;
     # core_scsi3_ua_allocate puts a reset first.
     attentions_report_one = True
+    # [lio] Seen: a target that has been set up anew has nothing pending for who logs in again.
+    power_on_attention = False
     # [lio] core_scsi3_pr_seq_non_holder: what it does not list is judged by data_direction.
     access_by_direction = True
     # [lio] core_scsi3_decode_spec_i_port, core_scsi3_emulate_pro_register_and_move.
@@ -203,6 +208,8 @@ class Lio(Spec):
     scope_after_key = True
     # [lio] core_scsi3_emulate_pro_register: core_scsi3_pr_generation only with sa_res_key.
     unregistering_counts = False
+    # [lio] __core_scsi3_add_registration counts those of __core_scsi3_check_aptpl_registration.
+    restoring_counts = True
     # [lio] core_scsi3_emulate_pro_register changes pr_res_key alone.
     all_tg_pt_by_change = False
     # [lio] dev_pr_res_holder is one registration, whatever the type. It alone passes

@@ -71,6 +71,10 @@ class Reservations:
             return 0
         return self.holder.key
 
+    def stamp(self) -> int:
+        """[lio] pr_res_key of a command: the key of the one that holds now, whatever the type."""
+        return 0 if self.holder is None else self.holder.key
+
     # --- Service actions ---
 
     def register(self, request: Request) -> Effect:
@@ -173,7 +177,7 @@ class Reservations:
             self._check_type(request)
         effect = Effect()
         if request.action == PREEMPT_AND_ABORT:
-            self._plan_abort(effect, own, victims, takes_over and not all_registrants)
+            self._plan_abort(effect, own, victims, takes_over and bool(victim_key))
         if takes_over:
             self._take_over(effect, own, victims, request.type)
         else:
@@ -200,10 +204,10 @@ class Reservations:
 
     def power_cycle(self) -> None:
         """5.7.5: what the last APTPL bit says; PRGENERATION starts again, 6.15.2."""
-        self.generation = 0
         if not self.aptpl:
             self.registrations = []
             self._drop()
+        self.generation = len(self.registrations) if self.profile.restoring_counts else 0
 
     # --- Parts ---
 

@@ -190,7 +190,7 @@ class LogicalUnit:
         self.reservations.power_cycle()
         self.tasks = {}
         for nexus in self.attentions:
-            self.attentions[nexus] = [POWER_ON_OCCURRED]
+            self.attentions[nexus] = [POWER_ON_OCCURRED] if self.profile.power_on_attention else []
 
     def add_fault(self, fault: Fault) -> None:
         if len(self.faults) >= MAX_FAULTS:
@@ -255,7 +255,7 @@ class LogicalUnit:
     def _enter(self, call: Call, verdict: Response | None) -> int:
         tag = self.next_tag
         self.next_tag += 1
-        self.tasks[tag] = Task(tag, call, self.reservations.holder_key(), verdict)
+        self.tasks[tag] = Task(tag, call, self.reservations.stamp(), verdict)
         return tag
 
     def _reset(self) -> Response:

@@ -14,6 +14,7 @@ from .commands import (
     ABORT,
     ALL_TG_PT,
     APTPL,
+    CAPABILITIES,
     CLEAR,
     FULL_STATUS,
     IGNORE,
@@ -23,6 +24,7 @@ from .commands import (
     REGISTER,
     RELEASE,
     REPLACE,
+    RESERVATION,
     RESERVE,
     TYPES,
     WITHOUT_DATA,
@@ -42,6 +44,8 @@ from .commands import (
 )
 from .sides import BLOCKS, USED_BLOCKS, Simulated
 
+READ_10 = 0x28
+
 LENGTHS = range(8, 32)  # commands in a sequence
 POOL = (0xA1, 0xB2, 0xC3, 0xB2 << 56, (1 << 64) - 1)  # keys: few, so that some are shared
 SHORT_LENGTHS = (0, 1, 4, 5, 6, 7, 8, 9, 12, 15, 16, 20, 21, 22, 23, 24, 25, 31, 32, 40, 64, 96)
@@ -57,14 +61,34 @@ class Generator:
     def sequence(self, side: Simulated) -> list[Command]:
         """One sequence, which `side` has executed when this returns."""
         self.side = side
-        commands = []
-        for _ in range(self.random.choice(LENGTHS)):
-            makers, weights = zip(*WEIGHTS)
-            maker = self.random.choices(makers, weights)[0]
+        commands = self._scene() if self.random.random() < 0.75 else []
+        for command in commands:
+            side.send(command)
+        makers, weights = zip(*WEIGHTS)
+        for maker in self.random.choices(makers, weights, k=self.random.choice(LENGTHS)):
             command = maker(self, self.random.randrange(3))
             side.send(command)
             commands.append(command)
-        return commands
+        return commands + self._epilogue()
+
+    def _epilogue(self) -> list[Command]:
+        """What shows all that a sequence has left: attentions, registrations, medium."""
+        reader = self.random.randrange(3)
+        return [
+            *(unit_ready(nexus) for nexus in range(3) for _ in range(2)),
+            *(pr_in(reader, action) for action in (FULL_STATUS, RESERVATION, CAPABILITIES)),
+            block(self.random.randrange(3), READ_10, 0, USED_BLOCKS),
+        ]
+
+    def _scene(self) -> list[Command]:
+        """Members with keys that are seldom equal, and mostly a reservation."""
+        members = self.random.sample(range(3), self.random.choice((2, 3, 3)))
+        keys = self.random.choices(POOL, k=3) if self.random.random() < 0.3 else POOL
+        scene = [pr_out(who, IGNORE, 0, keys[who], flags=self._flags()) for who in members]
+        if self.random.random() < 0.85:
+            kind = self.random.choice(list(TYPES))
+            scene.append(pr_out(members[0], RESERVE, keys[members[0]], kind=kind))
+        return scene
 
     # -- what the LU looks like -------------------------------------------------------------------
 
@@ -110,7 +134,7 @@ class Generator:
     # -- PERSISTENT RESERVE OUT -------------------------------------------------------------------
 
     def register(self, nexus: int) -> Command:
-        new = 0 if self.random.random() < 0.2 else self.random.choice(POOL)
+        new = 0 if self.random.random() < 0.15 else self.random.choice(POOL)
         if self.random.random() < 0.5:
             return pr_out(nexus, IGNORE, self._own(nexus), new, flags=self._flags())
         return pr_out(nexus, REGISTER, self._own(nexus), new, flags=self._flags())
@@ -242,11 +266,11 @@ class Generator:
     def _lba(self) -> int:
         if self.random.random() < 0.92:
             return self.random.randrange(USED_BLOCKS)
-        return self.random.choice((BLOCKS - 1, BLOCKS, BLOCKS + 1, 0xFFFFFFFF))
+        return self.random.choice((BLOCKS - 1, BLOCKS, BLOCKS, BLOCKS + 1, 0xFFFFFFFF))
 
     def read(self, nexus: int) -> Command:
         opcode = self.random.choice(list(READS))
-        return block(nexus, opcode, self._lba(), self.random.choice((1, 1, 1, 2, 0)))
+        return block(nexus, opcode, self._lba(), self.random.choice((1, 1, 2, 0)))
 
     def write(self, nexus: int) -> Command:
         opcode, lba = self.random.choice(list(WRITES)), self._lba()
@@ -283,7 +307,7 @@ WEIGHTS = (
     (Generator.register, 18),
     (Generator.reserve, 11),
     (Generator.release, 5),
-    (Generator.clear, 1.5),
+    (Generator.clear, 2),
     (Generator.preempt, 12),
     (Generator.register_ports, 2),
     (Generator.move, 4),

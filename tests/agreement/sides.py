@@ -79,14 +79,15 @@ class Lio:
     def _nexuses(self) -> list[Nexus]:
         """The names under which the target knows the initiators: they stand in its descriptors."""
         registering = [pr_out(nexus, IGNORE, 0, nexus + 1) for nexus in range(3)]
-        told = self._send([*PROLOGUE, *registering, pr_in(0, FULL_STATUS), *PROLOGUE])
+        told = self.send([*PROLOGUE, *registering, pr_in(0, FULL_STATUS), *PROLOGUE])
         data = told[len(PROLOGUE) + len(registering)].data
         ports = re.findall(rb"(iqn[^,]+),i,0x([0-9a-f]{12})", data)
         if len(ports) != len(INITIATORS):
             raise Unclean(f"not {len(INITIATORS)} initiators in {data.hex()}")
         return [Nexus(name.decode(), isid.decode(), PORT) for name, isid in ports]
 
-    def _send(self, commands: Sequence[Command]) -> list[Answer]:
+    def send(self, commands: Sequence[Command]) -> list[Answer]:
+        """Run commands as they are, and return their answers."""
         source = self.lab.guest.share("commands", b"".join(map(Command.record, commands)))
         count = self.lab.guest.call(
             "run_file", RUN_TIMEOUT_S, nodes=self.nodes, source=source, sink="/lab/answers"
@@ -99,7 +100,7 @@ class Lio:
     def run(self, sequences: Sequence[Sequence[Command]]) -> list[tuple[int, list[Answer]]]:
         """Run sequences, each after a prologue: PRGENERATION at its begin, and its answers."""
         commands = [each for sequence in sequences for each in (*PROLOGUE, *sequence)]
-        told = self._send(commands)
+        told = self.send(commands)
         found, at = [], 0
         for sequence in sequences:
             at += len(PROLOGUE)

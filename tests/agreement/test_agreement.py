@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Callable
+
 import pytest
+
+from fence_prbarrier.simulator.values import Nexus
 
 from .abstractions import ABSTRACTIONS, Abstraction
 from .commands import Command, pr_in, unit_ready
 from .compare import Coverage, difference, hunt, shrink, transcript
+from .scenes import SCENES, Scene
 from .sides import PROLOGUE, Lio, Simulated
 
 SEED = 20261125
-SEQUENCES = 2000
+SEQUENCES = 1200
 # Less than what has been seen: else the sequences have lost something to say.
 MIN_COMMANDS = 30 * 1000
-MIN_OUTCOMES = 150
+MIN_OUTCOMES = 180
 
 
 def test_random_sequences(lio: Lio) -> None:
@@ -25,6 +31,17 @@ def test_random_sequences(lio: Lio) -> None:
     assert coverage.sequences == SEQUENCES
     assert coverage.commands > MIN_COMMANDS
     assert len(coverage.outcomes) > MIN_OUTCOMES, coverage.outcomes
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda each: each.__name__)
+def test_scene(lio: Lio, scene: Callable[[Sequence[Nexus]], Scene]) -> None:
+    """What LIO is known for, as it is told, by LIO itself and by the simulator."""
+    told = scene(lio.nexuses)
+    script = [command for command, _ in told]
+    generation, answers = lio.run([script])[0]
+    assert [answer.words() for answer in answers] == [expected for _, expected in told]
+    found = difference(generation, script, answers, lio)
+    assert found is None, transcript(found, lio)
 
 
 @pytest.mark.parametrize("left_out", ABSTRACTIONS, ids=lambda each: each.what.split(",")[0])
