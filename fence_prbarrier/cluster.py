@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from .errors import InvalidInput
+from .errors import MAX_QUOTED, InvalidInput, quoted
 from .key import MAX_NODE, check_node, check_tag, tag_of_cluster
 
 TYPE_CHECKING = False
@@ -19,6 +19,9 @@ COROSYNC_CONF = "/etc/corosync/corosync.conf"
 MAX_COROSYNC_CONF_BYTES = 1 << 20
 MAX_NODES = 1024
 NODE_SECTION = ["nodelist", "node"]
+# More digits than any number that is checked to be in range.
+MAX_DIGITS = 10
+HEX_DIGITS = "0123456789abcdefABCDEF"
 
 
 class Cluster:
@@ -41,10 +44,10 @@ class Cluster:
         """The node number of a name or of a number in decimal; InvalidInput if unknown."""
         if plug in self.numbers:
             return self.numbers[plug]
-        if plug.isascii() and plug.isdigit() and int(plug) in self.numbers.values():
+        if _is_number(plug) and int(plug) in self.numbers.values():
             return int(plug)
         raise InvalidInput(
-            f"node {plug!r} is not known: expected {self.known()}; give it in nodes or in"
+            f"node {quoted(plug)} is not known: expected {self.known()}; give it in nodes or in"
             " corosync.conf's nodelist"
         )
 
@@ -57,13 +60,13 @@ class Cluster:
         if len(same) == 1:
             return self.numbers[same[0]]
         raise InvalidInput(
-            f"this node, {local_name!r}, has no number: expected {self.known()}; add it to nodes"
-            " or to corosync.conf's nodelist, or give local_name where the agent runs by hand"
+            f"this node, {quoted(local_name)}, has no number: expected {self.known()}; add it to"
+            " nodes or to corosync.conf's nodelist, or give local_name where the agent runs by hand"
         )
 
     def known(self) -> str:
         """The nodes for an error's text."""
-        names = [f"{name} ({number})" for name, number in self.numbers.items()]
+        names = [f"{name[:MAX_QUOTED]} ({number})" for name, number in self.numbers.items()]
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
         return "one of " + ", ".join(names[:8]) + more
 
@@ -90,15 +93,12 @@ def build_cluster(
 def parse_tag(text: str) -> int:
     """A cluster tag in hexadecimal, with or without 0x."""
     digits = text[2:] if text[:2] in ("0x", "0X") else text
-    try:
-        value = int(digits, 16) if digits.isascii() and digits.isalnum() else -1
-    except ValueError:
-        value = -1
-    if value < 0:
+    # int(x, 16) alone would also take signs, blanks, underscores and a second 0x.
+    if not digits or len(digits) > MAX_DIGITS or digits.strip(HEX_DIGITS):
         raise InvalidInput(
-            f"cluster_tag={text!r}: expected up to four hexadecimal digits, such as 3f2a"
+            f"cluster_tag={quoted(text)}: expected up to four hexadecimal digits, such as 3f2a"
         )
-    return check_tag(value)
+    return check_tag(int(digits, 16))
 
 
 def parse_nodes(text: str) -> dict[str, int]:
@@ -107,7 +107,7 @@ def parse_nodes(text: str) -> dict[str, int]:
     for item in text.replace(",", " ").split():
         name, colon, number = item.rpartition(":")
         if not colon or not name:
-            raise InvalidInput(f"nodes={text[:80]!r}: {item!r} is not NAME:NUMBER")
+            raise InvalidInput(f"nodes={quoted(text)}: {quoted(item)} is not NAME:NUMBER")
         pairs.append((name, number))
     return _numbers(pairs, "nodes")
 
@@ -117,21 +117,23 @@ def _numbers(pairs: Iterable[tuple[str, str]], source: str) -> dict[str, int]:
     table: dict[str, int] = {}
     owners: dict[int, str] = {}
     for name, text in pairs:
-        if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        if not name.isprintable():
+            raise InvalidInput(f"{source}: node {quoted(name)}: a name is printable characters")
+        if not _is_number(text):
             raise InvalidInput(
-                f"{source}: node {name!r} has number {text!r}, 1 to {MAX_NODE} expected"
+                f"{source}: node {quoted(name)} has number {quoted(text)}, 1 to {MAX_NODE} expected"
             )
         number = int(text)
         try:
             check_node(number)
         except InvalidInput as error:
-            raise InvalidInput(f"{source}: node {name!r}: {error}") from None
+            raise InvalidInput(f"{source}: node {quoted(name)}: {error}") from None
         if name in table:
-            raise InvalidInput(f"{source}: node {name!r} stands there twice")
+            raise InvalidInput(f"{source}: node {quoted(name)} stands there twice")
         if number in owners:
             raise InvalidInput(
-                f"{source}: nodes {owners[number]!r} and {name!r} both have number {number};"
-                " give each its own"
+                f"{source}: nodes {quoted(owners[number])} and {quoted(name)} both have number"
+                f" {number}; give each its own"
             )
         table[name] = number
         owners[number] = name
@@ -140,6 +142,11 @@ def _numbers(pairs: Iterable[tuple[str, str]], source: str) -> dict[str, int]:
     if len(table) > MAX_NODES:
         raise InvalidInput(f"{source}: {len(table)} nodes, at most {MAX_NODES} are supported")
     return table
+
+
+def _is_number(text: str) -> bool:
+    """Whether int() may have it: plain digits, and no more than could be in range."""
+    return text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
 
 
 def local_host_name() -> str:
@@ -172,7 +179,8 @@ def _parse_corosync(text: str, path: str) -> tuple[str, list[dict[str, str]]]:
     sections: list[str] = []
     cluster_name = ""
     nodes: list[dict[str, str]] = []
-    for number, raw in enumerate(text.splitlines(), 1):
+    # Lines as corosync has them: splitlines() would break at more than line feeds.
+    for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip()
         key, colon, value = (part.strip() for part in line.partition(":"))
         if not line or line.startswith("#"):
@@ -190,7 +198,9 @@ def _parse_corosync(text: str, path: str) -> tuple[str, list[dict[str, str]]]:
         elif sections == ["totem"] and key == "cluster_name":
             cluster_name = value
     if sections:
-        raise InvalidInput(f"{path}: section {sections[-1]!r} is not closed: the file is cut off")
+        raise InvalidInput(
+            f"{path}: section {quoted(sections[-1])} is not closed: the file is cut off"
+        )
     return cluster_name, nodes
 
 
@@ -199,5 +209,5 @@ def _node_of(entry: Mapping[str, str], path: str) -> tuple[str, str]:
     if not name:
         raise InvalidInput(f"{path}: a node of the nodelist has neither name nor ring0_addr")
     if "nodeid" not in entry:
-        raise InvalidInput(f"{path}: node {name!r} has no nodeid; add it, or set nodes")
+        raise InvalidInput(f"{path}: node {quoted(name)} has no nodeid; add it, or set nodes")
     return name, entry["nodeid"]

@@ -9,10 +9,17 @@ from __future__ import annotations
 
 # Of LUs or devices that meet the same error, so many are named.
 MAX_NAMED = 4
+# Of a text that somebody gave, so much is shown: a line of any length must not hide what is said.
+MAX_QUOTED = 60
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+def quoted(text: str) -> str:
+    """Somebody's text for a message: in quotes, on one line, and no more than its beginning."""
+    return repr(text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "…")
 
 
 class BarrierError(Exception):
@@ -112,6 +119,17 @@ class JoinUnderWay(MemoryFault):
 
 class OutOfTime(BarrierError):
     """The action's time is used up; what is not known to be done is not done."""
+
+
+def in_words(error: BaseException) -> str:
+    """One line for what is no BarrierError: the system's refusal, or a defect of this program."""
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}: {error.filename or 'input or output'}"
+    if isinstance(error, MemoryError):
+        return "the system has no memory for it"
+    if isinstance(error, ImportError):
+        return f"a part of the program cannot be loaded: {error}"
+    return f"internal error: {type(error).__name__}: {error}"
 
 
 def raise_all(errors: Sequence[BarrierError]) -> None:

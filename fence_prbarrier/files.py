@@ -13,7 +13,7 @@ import os
 import stat
 from binascii import crc32
 
-from .errors import InvalidInput, MemoryFault
+from .errors import InvalidInput, MemoryFault, quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class StateDirectory:
 
     def __init__(self, path: str) -> None:
         if not os.path.isabs(path):
-            raise InvalidInput(f"state_dir={path!r}: an absolute path is expected")
+            raise InvalidInput(f"state_dir={quoted(path)}: an absolute path is expected")
         self.path = path
 
     def make(self) -> None:
@@ -130,9 +130,13 @@ class CheckedFile:
         if len(raw) > max_bytes:
             raise self.broken(f"larger than {max_bytes} bytes")
         head, mark, tail = raw.rpartition(b"end ")
-        if not mark or tail != b"%08x\n" % crc32(head):
+        # The sum stands on a line of its own: what follows in a name would not end one.
+        if not mark or head[-1:] != b"\n" or tail != b"%08x\n" % crc32(head):
             raise self.broken("cut off or changed")
-        return head.decode("utf-8", "replace").split("\n")[:-1]
+        try:
+            return head.decode().split("\n")[:-1]
+        except UnicodeDecodeError:
+            raise self.broken("not UTF-8 text") from None
 
     def write(self, body: str, max_bytes: int) -> None:
         """Replace it, durably, by ``body``, which ends with a line feed.

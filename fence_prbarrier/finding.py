@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
-from .errors import MAX_NAMED, DeviceError, InvalidInput
+from .errors import MAX_NAMED, DeviceError, InvalidInput, quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ SYSFS = "/sys"
 SIMULATED = "mock:"
 WILD = "*?["
 MAX_NAMES = 4096
+# A pattern such as /*/*/*/* must not walk through all of a machine.
+MAX_ENTRIES = 1 << 16
 
 
 # --- patterns ----------------------------------------------------------------------------------
@@ -54,7 +56,7 @@ def expand(names: Sequence[str], known: Callable[[], Iterable[str]], warn: Warn)
         kept = sorted({each for each in known() if _fits(each, name)} - set(there))
         if not there and not kept:
             raise DeviceError(
-                f"devices: {name!r} matches no disk; mend the pattern, or take it off"
+                f"devices: {quoted(name)} matches no disk; mend the pattern, or take it off"
             )
         if kept:
             more = f" and {len(kept) - MAX_NAMED} more" if len(kept) > MAX_NAMED else ""
@@ -95,16 +97,26 @@ def _matches(pattern: str) -> list[str]:
 
     head, path, tail = _split(pattern)
     if not os.path.isabs(path):
-        raise InvalidInput(f"devices: {pattern!r}: a pattern is an absolute path such as /dev/…")
+        raise InvalidInput(
+            f"devices: {quoted(pattern)}: a pattern is an absolute path such as /dev/…"
+        )
     found = [""]
     for part in path.split("/")[1:]:
         if is_pattern(part):
-            found = [
-                f"{folder}/{name}"
-                for folder in found
-                for name in sorted(matching(_entries(folder or "/"), part))
-                if part.startswith(".") or not name.startswith(".")
-            ]
+            folders, found = found, []
+            for folder in folders:
+                names = sorted(matching(_entries(folder or "/"), part))
+                found += [
+                    f"{folder}/{name}"
+                    for name in names
+                    if part.startswith(".") or not name.startswith(".")
+                ]
+                if len(found) > MAX_ENTRIES:
+                    raise InvalidInput(
+                        f"devices: {quoted(pattern)}: more than {MAX_ENTRIES} files match it or"
+                        " its beginning; expected a pattern for disks, such as"
+                        " /dev/disk/by-id/wwn-0x6*"
+                    )
         else:
             found = [f"{folder}/{part}" for folder in found]
     there = [path for path in found if os.path.lexists(path)]

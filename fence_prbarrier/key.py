@@ -10,7 +10,7 @@ Rules that this module keeps:
 
 from __future__ import annotations
 
-from .errors import InvalidInput
+from .errors import InvalidInput, quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def tag_of_cluster(name: str) -> int:
         tag = int.from_bytes(digest[offset : offset + 2], "big")
         if tag not in FORBIDDEN_TAGS:
             return tag
-    raise InvalidInput(f"no tag can be made of cluster name {name!r}: set cluster_tag")
+    raise InvalidInput(f"no tag can be made of cluster name {quoted(name)}: set cluster_tag")
 
 
 def _sha256(data: bytes) -> bytes:

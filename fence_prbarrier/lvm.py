@@ -114,7 +114,8 @@ def parse(said: str, complaints: str) -> list[str]:
             " one, see lvmlockd(8), or give the shared disks in devices or devices_file"
         )
     names = []
-    for line in said.splitlines():
+    # Not splitlines(): it breaks at more than line feeds, and a name may hold those.
+    for line in said.removesuffix("\n").split("\n") if said else ():
         attributes, _, rest = line.strip().partition(":")
         group, _, name = rest.partition(":")
         if len(attributes) <= SHARING or not group or not name or not name.isprintable():

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 
 from .barrier.witness import Sighting, Witness
-from .errors import InvalidInput
 from .files import CheckedFile
 from .key import Key
 
 MAGIC = "fence_prbarrier sightings 1"
 MAX_FILE_BYTES = 1 << 23
+KEY_DIGITS = 16
 LUS, SEEN, ENDED = "lus", "seen", "ended"
 NEED = "what was seen of other nodes needs a writable state_dir"
 REMEDY = "remove the file; a registration that comes back late is then not noticed once"
@@ -40,6 +40,8 @@ class Sightings:
             names, seen, ended = (
                 self._words(kind, line) for kind, line in zip((LUS, SEEN, ENDED), lines[at:])
             )
+            if not all(names) or not names:
+                raise self._file.broken("a line without the name of a LU")
             sighting = Sighting(map(self._key, seen), map(self._key, ended))
             found.update(dict.fromkeys(names, sighting))
         return Witness(found)
@@ -51,10 +53,10 @@ class Sightings:
         return rest
 
     def _key(self, text: str) -> Key:
-        try:
-            return Key(int(text, 16))
-        except (ValueError, InvalidInput):
-            raise self._file.broken(f"{text[:20]!r} is no key") from None
+        # int(x, 16) alone would also take signs, blanks, underscores and 0x.
+        if len(text) != KEY_DIGITS or text.strip("0123456789abcdef") or not int(text, 16):
+            raise self._file.broken(f"{text[:20]!r} is no key")
+        return Key(int(text, 16))
 
     def update(self, add: WitnessChange) -> bool:
         """Replace what is there by ``add`` of it; False where another process is at it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from .barrier.memory import Memory, Standing
-from .errors import JoinUnderWay, MemoryFault
+from .errors import JoinUnderWay, MemoryFault, quoted
 from .files import FILE_MODE, CheckedFile, StateDirectory, boot_id, remove, write_all
 from .key import MAX_INCARNATION
 
@@ -17,6 +17,7 @@ JOINED, UNLISTED = "joined", "unlisted"
 MAGIC = "fence_prbarrier memory 2"
 MAX_FILE_BYTES = 1 << 23
 MAX_JOINED = 4096
+MAX_DIGITS = 10
 NEED = "this boot's memory needs a writable state_dir"
 REMEDY = (
     "whether this boot has joined is not known; reboot the node, or remove the file if it holds no"
@@ -78,6 +79,11 @@ class Marker:
             raise MemoryFault(f"{self.path}: {error.strerror}") from None
 
 
+def _number(text: str) -> int:
+    """A number as this module writes it, -1 for any other text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else -1
+
+
 class Store:
     """The memory of node ``node`` of cluster ``tag`` in ``state_dir``."""
 
@@ -131,9 +137,11 @@ class Store:
     def _parse(self, lines: list[str]) -> Memory:
         if lines[:1] != [MAGIC] or len(lines) < 3:
             raise self._file.broken("not written by this version")
-        boot = lines[1].partition(" ")[2]
-        incarnation = lines[2].partition(" ")[2]
-        if not incarnation.isdigit() or not 0 < int(incarnation) <= MAX_INCARNATION:
+        (boot_kind, _, boot), (kind, _, incarnation) = (each.partition(" ") for each in lines[1:3])
+        if boot_kind != "boot" or not boot:
+            # Taken for another boot's, it would hide that this one has joined.
+            raise self._file.broken("no boot in it")
+        if kind != "incarnation" or not 0 < _number(incarnation) <= MAX_INCARNATION:
             raise self._file.broken("no incarnation in it")
         current = boot == boot_id()
         return Memory(
@@ -152,11 +160,13 @@ class Store:
             kind, _, rest = line.partition(" ")
             if kind in (JOINED, UNLISTED):
                 name, _, count = rest.partition(" ")
-                if not (count.isascii() and count.isdigit()):
-                    raise self._file.broken(f"LU {name} with no count of its nexuses")
-                found[name] = (int(count), set(), kind == JOINED)
+                if not name or name in found or _number(count) < 0:
+                    raise self._file.broken(f"LU {quoted(name)} twice, or not with one count")
+                found[name] = (_number(count), set(), kind == JOINED)
             elif kind == "path" and found:
                 nexus, _, device = rest.partition("\t")
+                if not device or "\t" in device:
+                    raise self._file.broken(f"LU {quoted(name)} with a path that is none")
                 found[name][1].add((nexus, device))
             else:
                 raise self._file.broken(f"a line that begins with {kind[:20]!r}")

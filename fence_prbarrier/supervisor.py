@@ -17,6 +17,7 @@ from _thread import allocate_lock
 from select import select
 
 from .dispatcher import BEGIN, END
+from .errors import in_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,13 +98,13 @@ def supervise(
 def _be_worker(work: Callable[[Pipe], Answer], pipe: Pipe) -> None:
     """Never returns.  Whoever waits for our output must not wait for the worker."""
     try:
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
-            os.dup2(nothing, descriptor)
         try:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (0, 1, 2):
+                os.dup2(nothing, descriptor)
             answer = work(pipe)
-        except Exception as defect:
-            answer = Answer(1, [], [f"internal error: {type(defect).__name__}: {defect}"])
+        except Exception as error:
+            answer = Answer(1, [], [f"not done: {in_words(error)}"])
         pipe.answer(answer)
     except OSError:
         pass  # the supervisor is gone: nobody is left to tell

@@ -127,7 +127,7 @@ class VolumeGroups:
         lines = self._file.read(MAX_CACHE_BYTES)
         if lines is None:
             return []
-        if lines[:1] != [MAGIC] or len(lines) < 3:
+        if lines[:1] != [MAGIC] or len(lines) < 3 or not lines[1].startswith("boot "):
             raise self._file.broken("not written by this version")
         if lines[1] != f"boot {boot_id()}":
             return []

@@ -7,7 +7,7 @@ from ..barrier.drain import check_policy
 from ..barrier.everywhere import Each, evict_everywhere, inspect_everywhere
 from ..barrier.inspect import capabilities
 from ..barrier.nexus import bearing
-from ..errors import BarrierError, InvalidInput, raise_all
+from ..errors import BarrierError, InvalidInput, quoted, raise_all
 from ..supervisor import Answer
 from . import sight
 from .log import INFO, WARNING
@@ -54,7 +54,8 @@ def _on(task: Task, dispatcher: Dispatcher) -> Answer:
     number = task.cluster.number_of(task.plug)
     if number != task.local:
         raise InvalidInput(
-            f"on for node {task.plug!r} must run on that node, this is {task.local_name!r};"
+            f"on for node {quoted(task.plug)} must run on that node, this is"
+            f" {quoted(task.local_name)};"
             " in Pacemaker on_target takes care of it"
         )
     store = task.store()
@@ -78,7 +79,7 @@ def _off(task: Task, dispatcher: Dispatcher) -> Answer:
     victim = task.cluster.number_of(task.plug)
     if victim == task.local:
         raise InvalidInput(
-            f"node {task.plug!r} is this node itself: a node never evicts itself; run off on"
+            f"node {quoted(task.plug)} is this node itself: a node never evicts itself; run off on"
             " another member"
         )
     memory = task.store().load()

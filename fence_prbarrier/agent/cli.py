@@ -12,7 +12,7 @@ import time
 
 from ..barrier.drain import check_policy, wait_seconds
 from ..cluster import build_cluster, local_host_name
-from ..errors import BarrierError, InvalidInput
+from ..errors import MAX_QUOTED, BarrierError, InvalidInput, in_words
 from .log import ERROR, INFO, WARNING, Log, say
 from .parameters import (
     ACTIONS_BY_NAME,
@@ -48,8 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         say(f"fence_prbarrier: {error}")
     except KeyboardInterrupt:
         say("fence_prbarrier: interrupted; whether the action is done is not known")
-    except OSError as error:
-        say(f"fence_prbarrier: {error.strerror or error}: {error.filename or 'input or output'}")
+    except Exception as error:
+        say(f"fence_prbarrier: {in_words(error)}")
     return 1
 
 
@@ -205,7 +205,8 @@ def read_arguments(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
     try:
         found, rest = gnu_getopt(arguments, short, long)
     except GetoptError as error:
-        raise InvalidInput(f"{error}; see --help") from None
+        said = error.msg.replace(error.opt, error.opt[:MAX_QUOTED])
+        raise InvalidInput(f"{said}; see --help") from None
     if rest:
         raise InvalidInput(f"{rest[0][:60]!r} is not an option; see --help")
     names = {f"-{parameter.short}": parameter.name for parameter in PARAMETERS}
@@ -213,12 +214,12 @@ def read_arguments(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
     values = {}
     for option, value in found:
         name = names[option]
-        values[name] = "1" if BY_NAME[name].kind == BOOLEAN else _text(value, name)
+        values[name] = "1" if BY_NAME[name].kind == BOOLEAN else checked_text(value, name)
     return values, []
 
 
-def _text(value: str, name: str) -> str:
-    """A command line's value; bytes that are no UTF-8 came in as surrogates."""
+def checked_text(value: str, name: str) -> str:
+    """A value of a command line or environment; bytes that are no UTF-8 came in as surrogates."""
     try:
         value.encode()
     except UnicodeEncodeError:

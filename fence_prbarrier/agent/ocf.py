@@ -24,13 +24,14 @@ from ..errors import (
     MemoryFault,
     NotMember,
     Several,
+    in_words,
     raise_all,
 )
 from ..state import Marker
 from ..supervisor import Answer, supervise
 from . import sight
 from .actions import validate
-from .cli import fill_standard_descriptors, margin, print_lines
+from .cli import checked_text, fill_standard_descriptors, margin, print_lines
 from .log import ERROR, WARNING, Log, say
 from .parameters import OCF_ACTIONS, OCF_PARAMETERS, Options
 from .task import TURN_SECONDS, Task, carry_out, join, survey, tell_oddities, tell_unread
@@ -80,8 +81,8 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
         return _fail(ERR_GENERIC, str(error))
     except KeyboardInterrupt:
         return _fail(ERR_GENERIC, "interrupted")
-    except OSError as error:
-        return _fail(ERR_GENERIC, f"{error.strerror or error}: {error.filename or 'output'}")
+    except Exception as error:
+        return _fail(ERR_GENERIC, in_words(error))
 
 
 def _fail(code: int, text: str) -> int:
@@ -102,10 +103,8 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
         return _fail(ERR_UNIMPLEMENTED, f"expected one of {', '.join(OCF_ACTIONS)}")
     # A stop is not to fail for what it does not need.
     names = ("state_dir",) if action == "stop" else OCF_PARAMETERS
-    values = {name: environment.get(ENVIRONMENT_PREFIX + name, "") for name in names}
     try:
-        options = Options(values)
-        marker = Marker(options["state_dir"], "running-" + _instance(environment))
+        options, marker = settle(names, environment)
     except InvalidInput as error:
         # What is so configured never started.
         return SUCCESS if action == "stop" else _fail(ERR_CONFIGURED, str(error))
@@ -121,6 +120,13 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
     for text in answer.err[1:]:
         say(text)
     return _fail(answer.code, answer.err[0]) if answer.err else answer.code
+
+
+def settle(names: tuple[str, ...], environment: Mapping[str, str]) -> tuple[Options, Marker]:
+    """These parameters, checked, and the mark that the resource was started; or InvalidInput."""
+    values = {name: environment.get(ENVIRONMENT_PREFIX + name, "") for name in names}
+    options = Options({name: checked_text(value, name) for name, value in values.items()})
+    return options, Marker(options["state_dir"], "running-" + _instance(environment))
 
 
 def _instance(environment: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ from ..barrier.everywhere import inspect_everywhere
 from ..cluster import local_host_name
 from ..discovery import survey
 from ..dispatcher import Dispatcher, Limits
-from ..errors import BarrierError
+from ..errors import BarrierError, in_words
 from ..files import StateDirectory
 from ..state import Store
 from ..supervisor import Answer, supervise
@@ -41,6 +41,7 @@ USAGE = 1
 SECONDS = 20.0
 COMMAND_SECONDS = 5.0
 NAME_LENGTH = len("TTTT-NNNN")
+NOT_KNOWN = "not known whether this node is evicted"
 
 
 def script(state_dir: str) -> None:
@@ -56,8 +57,11 @@ def main(arguments: list[str], state_dir: str) -> int:
     try:
         fill_standard_descriptors()
         answer = _check(state_dir)
-    except (BarrierError, OSError) as error:
+    except BarrierError as error:
         answer = Answer(NOT_EVICTED, [], [_not_known(error)])
+    except Exception as error:
+        # The daemon reboots for any other exit code, and a defect is no reason to.
+        answer = Answer(NOT_EVICTED, [], [f"{NOT_KNOWN}: {in_words(error)}"])
     _tell(answer.out + answer.err)
     if answer.code == EVICTED:
         log = Log(Options({}), "prbarrier-watchdog")
@@ -75,8 +79,8 @@ def _tell(lines: list[str]) -> None:
         pass  # the exit code tells
 
 
-def _not_known(error: BarrierError | OSError) -> str:
-    return f"not known whether this node is evicted: {error}"
+def _not_known(error: BarrierError) -> str:
+    return f"{NOT_KNOWN}: {error}"
 
 
 def _check(state_dir: str) -> Answer:

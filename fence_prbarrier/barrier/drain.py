@@ -5,7 +5,7 @@ PREEMPT AND ABORT promises it (SPC-4 5.13.11.2.6); not every target keeps it.
 
 from __future__ import annotations
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, quoted
 
 TARGET = "target"
 RESET = "reset"
@@ -14,13 +14,18 @@ AUTO = "auto"
 
 MAX_WAIT_SECONDS = 3600
 
-# (INQUIRY vendor, prefix of the LU's identity), empty for any -> why PREEMPT AND ABORT
-# alone is not enough there.
+# (INQUIRY vendor, prefix of the LU's identity), empty for any -> why the reset alone drains there.
 #
-# Linux LIO: core_scsi3_pro_preempt() in drivers/target/target_core_pr.c aborts only
-# where the victim holds the reservation.  Measured on Linux 6.1: with a survivor as
-# holder, GOOD comes 2.4 s before the victim's write ends.  Products built on LIO may
-# set another vendor; the identity begins with 6 and LIO's company ID 001405h all the same.
+# Linux LIO (drivers/target, 6.1) notes with each command the key of whoever *holds* the
+# reservation (target_scsi3_pr_reservation_check()), and PREEMPT AND ABORT aborts what bears the
+# victim's: nothing where a survivor holds, everybody's commands where the victim does.  What it
+# aborts it answers with TASK ABORTED, and it waits until the victim has acknowledged that
+# (iscsit_ack_from_expstatsn()); one that is frozen or dead never does, so the wait is for the end
+# of its session, up to 45 s.  Meanwhile the caller's own session is served no more.  A reset waits
+# as long, but hinders no session, and only for commands that have not ended when it comes.
+#
+# Products built on LIO may set another vendor; the identity begins with 6 and LIO's company ID
+# 001405h all the same.
 _LIO = "Linux LIO aborts nothing where the victim does not hold the reservation"
 QUIRKS = (
     ("LIO-ORG", "", _LIO),
@@ -29,21 +34,31 @@ QUIRKS = (
 
 
 class Drain:
-    """What to do after the keys are gone.
+    """How the keys go, and what to do then.
 
     ``always``: reset the LU, whoever aborted what.  ``if_unconfirmed``: reset
     it only where no PREEMPT AND ABORT of this action was answered GOOD.
+    ``reset_alone``: the target is not asked to abort anything (PREEMPT), and
+    is given time to finish what it has before the reset, which always follows.
     ``wait_seconds``: let that much time pass.
     """
 
-    __slots__ = ("name", "always", "if_unconfirmed", "wait_seconds")
+    __slots__ = ("name", "always", "if_unconfirmed", "reset_alone", "wait_seconds")
 
     def __init__(
-        self, name: str, always: bool, if_unconfirmed: bool, wait_seconds: float = 0
+        self,
+        name: str,
+        always: bool = False,
+        if_unconfirmed: bool = False,
+        reset_alone: bool = False,
+        wait_seconds: float = 0,
     ) -> None:
+        if reset_alone and not always:
+            raise ValueError("PREEMPT without a reset after it would leave commands in the device")
         self.name = name
         self.always = always
         self.if_unconfirmed = if_unconfirmed
+        self.reset_alone = reset_alone
         self.wait_seconds = wait_seconds
 
 
@@ -52,11 +67,13 @@ def check_policy(text: str) -> str:
     if text in (TARGET, RESET, AUTO):
         return text
     kind, _, seconds = text.partition(":")
-    number = int(seconds) if seconds.isascii() and seconds.isdigit() else 0
+    # Not longer than a number of seconds is: int() refuses thousands of digits in its own words.
+    plain = seconds.isascii() and seconds.isdigit() and len(seconds) < 10
+    number = int(seconds) if plain else 0
     if kind == WAIT and 0 < number <= MAX_WAIT_SECONDS:
         return text
     raise InvalidInput(
-        f"drain={text!r}: expected auto, target, reset, or wait:SECONDS with 1 to"
+        f"drain={quoted(text)}: expected auto, target, reset, or wait:SECONDS with 1 to"
         f" {MAX_WAIT_SECONDS} seconds"
     )
 
@@ -72,16 +89,18 @@ def resolve(policy: str, vendor: str, identity: str) -> Drain:
     check_policy(policy)
     seconds = wait_seconds(policy)
     if seconds:
-        return Drain(policy, always=False, if_unconfirmed=False, wait_seconds=seconds)
+        return Drain(policy, wait_seconds=seconds)
     if policy == TARGET:
-        return Drain(TARGET, always=False, if_unconfirmed=False)
-    if policy == RESET or quirk_of(vendor, identity):
-        return Drain(RESET, always=True, if_unconfirmed=True)
-    return Drain(AUTO, always=False, if_unconfirmed=True)
+        return Drain(TARGET)
+    if quirk_of(vendor, identity):
+        return Drain(RESET, always=True, reset_alone=True)
+    if policy == RESET:
+        return Drain(RESET, always=True)
+    return Drain(AUTO, if_unconfirmed=True)
 
 
 def quirk_of(vendor: str, identity: str) -> str:
-    """Why this kind of target needs a reset; empty if it does not."""
+    """Why only a reset drains this kind of target; empty if PREEMPT AND ABORT does."""
     for known_vendor, prefix, reason in QUIRKS:
         if vendor == (known_vendor or vendor) and identity.startswith(prefix):
             return reason

@@ -161,6 +161,12 @@ def preempt_and_abort(
     )
 
 
+def synchronize_cache() -> Command:
+    """Of one block, and answered when that is done (SBC-3 5.22); changes no data."""
+    cdb = bytes((spc.SYNCHRONIZE_CACHE_10, 0, 0, 0, 0, 0, 0, 0, 1, 0))
+    return Command("SYNCHRONIZE CACHE", cdb, patient=True)
+
+
 def inquiry(allocation_length: int = 96) -> Command:
     """Standard INQUIRY data (SPC-4 6.6.1)."""
     cdb = bytes((spc.INQUIRY, 0, 0)) + allocation_length.to_bytes(2, "big") + b"\0"

@@ -54,7 +54,7 @@ def parse_nexus(text: str) -> Nexus:
         return Nexus(name)
     isid, comma, port = rest.partition(",")
     if not (port.isascii() and port.isdigit()):
-        raise SimulatorError(f"initiator {text!r} is neither NAME nor NAME,ISID,PORT")
+        raise SimulatorError(f"initiator {text[:40]!r} is neither NAME nor NAME,ISID,PORT")
     return Nexus(name, isid, int(port))
 
 

@@ -71,7 +71,7 @@ class Fault:
 
     def __init__(self, kind: str, numbers: tuple[int, ...] = ()) -> None:
         if kind not in KINDS:
-            raise SimulatorError(f"fault {kind!r}: not one of {' '.join(sorted(KINDS))}")
+            raise SimulatorError(f"fault {kind[:40]!r}: not one of {' '.join(sorted(KINDS))}")
         self.kind = kind
         self.numbers = numbers
         self.initiator: str | None = None
@@ -232,7 +232,7 @@ def _number(text: str, base: int, limit: int, what: str) -> int:
     # int() alone would take signs, blanks, underscores and non-ASCII digits.
     digits = "0123456789abcdefABCDEF" if base == 16 else "0123456789"
     if not text or text.strip(digits) or len(text) > len(str(MAX_COUNT)):
-        raise SimulatorError(f"fault: {what} {text!r} is not a number")
+        raise SimulatorError(f"fault: {what} {text[:40]!r} is not a number")
     value = int(text, base)
     if value > limit:
         raise SimulatorError(f"fault: {what} {text} is more than {limit}")
@@ -251,16 +251,16 @@ def parse_fault(words: Sequence[str]) -> Fault:
         fault.numbers = tuple(_number(each, base, kind.limit, name) for each in text.split("/"))
     if not kind.fewest <= len(fault.numbers) <= kind.most:
         raise SimulatorError(
-            f"fault {words[0]!r}: {name} takes {kind.fewest} to {kind.most} numbers"
+            f"fault {words[0][:40]!r}: {name} takes {kind.fewest} to {kind.most} numbers"
         )
     if "host" in kind.checks and 0 in fault.numbers:
-        raise SimulatorError(f"fault {words[0]!r}: host status 00 would be a success")
+        raise SimulatorError(f"fault {words[0][:40]!r}: host status 00 would be a success")
     if "key" in kind.checks and fault.numbers[0] > MAX_SENSE_KEY:
-        raise SimulatorError(f"fault {words[0]!r}: sense keys are 0 to f")
+        raise SimulatorError(f"fault {words[0][:40]!r}: sense keys are 0 to f")
     for word in words[1:]:
         option, equals, value = word.partition("=")
         if not equals or option not in OPTIONS or not value:
-            raise SimulatorError(f"fault: {word!r} is not {'=, '.join(sorted(OPTIONS))}=")
+            raise SimulatorError(f"fault: {word[:40]!r} is not {'=, '.join(sorted(OPTIONS))}=")
         OPTIONS[option](fault, value)
     if fault.opcode == LOGICAL_UNIT_RESET and name not in RESET_KINDS:
         raise SimulatorError(f"fault: {name} cannot strike a reset")

@@ -8,7 +8,6 @@ from .codes import (
     LBA_OUT_OF_RANGE,
     READ_10,
     READ_16,
-    READ_CAPACITY_16,
     SYNCHRONIZE_CACHE_10,
     VERIFY_10,
     WRITE_10,
@@ -17,6 +16,7 @@ from .codes import (
     WRITE_SAME_10,
     WRITE_SAME_16,
 )
+from .profiles import Spec
 from .values import CheckCondition
 
 TYPE_CHECKING = False
@@ -33,6 +33,7 @@ MAX_LBA_10 = 0xFFFFFFFF
 PROTECT_MASK = 0xE0
 BYTCHK_MASK = 0x06
 WRITE_SAME_MASK = 0x1E
+PMI = 0x01  # READ CAPACITY(10), SBC-2 5.10
 
 
 class Medium:
@@ -54,37 +55,55 @@ class Medium:
             self.written.pop(lba, None)
 
 
-def _extent(medium: Medium, cdb: bytes, limit: int) -> tuple[int, int]:
+def _extent(cdb: bytes) -> tuple[int, int]:
     """LOGICAL BLOCK ADDRESS and the number of blocks of a 10- or 16-byte CDB."""
     if len(cdb) == 10:
-        lba = int.from_bytes(cdb[2:6], "big")
-        count = int.from_bytes(cdb[7:9], "big")
-    else:
-        lba = int.from_bytes(cdb[2:10], "big")
-        count = int.from_bytes(cdb[10:14], "big")
-    if lba + count > medium.blocks or lba >= medium.blocks:
-        raise CheckCondition(LBA_OUT_OF_RANGE)
-    if count > limit:
+        return int.from_bytes(cdb[2:6], "big"), int.from_bytes(cdb[7:9], "big")
+    return int.from_bytes(cdb[2:10], "big"), int.from_bytes(cdb[10:14], "big")
+
+
+# Bits of byte 1 that are refused.
+REFUSED = {
+    READ_10: PROTECT_MASK,
+    READ_16: PROTECT_MASK,
+    WRITE_10: PROTECT_MASK,
+    WRITE_16: PROTECT_MASK,
+    WRITE_AND_VERIFY_10: PROTECT_MASK | BYTCHK_MASK,
+    WRITE_SAME_10: PROTECT_MASK | WRITE_SAME_MASK,
+    WRITE_SAME_16: PROTECT_MASK | WRITE_SAME_MASK,
+    VERIFY_10: PROTECT_MASK | BYTCHK_MASK,
+    SYNCHRONIZE_CACHE_10: 0,
+}
+
+
+def data_out_bytes(cdb: bytes) -> int:
+    """How many bytes a command of this CDB transfers to the unit."""
+    if cdb[0] in (WRITE_SAME_10, WRITE_SAME_16):
+        return BLOCK_BYTES
+    return _extent(cdb)[1] * BLOCK_BYTES if BLOCK_COMMANDS[cdb[0]] is _write else 0
+
+
+def check(medium: Medium, profile: type[Spec], cdb: bytes) -> None:
+    """Refuse a CDB that is wrong in itself."""
+    if cdb[1] & REFUSED[cdb[0]]:
         raise CheckCondition(INVALID_FIELD_IN_CDB)
-    return lba, count
-
-
-def _refuse(cdb: bytes, mask: int) -> None:
-    if cdb[1] & mask:
+    lba, count = _extent(cdb)
+    # Zero blocks would mean "to the end"; WSNZ is set here, SBC-3 WRITE SAME.
+    if cdb[0] in (WRITE_SAME_10, WRITE_SAME_16) and not count:
+        raise CheckCondition(INVALID_FIELD_IN_CDB)
+    if lba + count > medium.blocks or (profile.checks_lba_of_nothing and lba >= medium.blocks):
+        raise CheckCondition(LBA_OUT_OF_RANGE)
+    if count > MAX_TRANSFER_BLOCKS and cdb[0] not in (VERIFY_10, SYNCHRONIZE_CACHE_10):
         raise CheckCondition(INVALID_FIELD_IN_CDB)
 
 
 def _read(medium: Medium, cdb: bytes, data_out: bytes) -> bytes:
-    _refuse(cdb, PROTECT_MASK)
-    lba, count = _extent(medium, cdb, MAX_TRANSFER_BLOCKS)
+    lba, count = _extent(cdb)
     return b"".join(medium.read(each) for each in range(lba, lba + count))
 
 
 def _write(medium: Medium, cdb: bytes, data_out: bytes) -> bytes:
-    _refuse(cdb, PROTECT_MASK)
-    if cdb[0] == WRITE_AND_VERIFY_10:
-        _refuse(cdb, BYTCHK_MASK)
-    lba, count = _extent(medium, cdb, MAX_TRANSFER_BLOCKS)
+    lba, count = _extent(cdb)
     if len(data_out) < count * BLOCK_BYTES:
         raise CheckCondition(DATA_PHASE_ERROR)
     for index in range(count):
@@ -93,11 +112,7 @@ def _write(medium: Medium, cdb: bytes, data_out: bytes) -> bytes:
 
 
 def _write_same(medium: Medium, cdb: bytes, data_out: bytes) -> bytes:
-    _refuse(cdb, PROTECT_MASK | WRITE_SAME_MASK)
-    lba, count = _extent(medium, cdb, MAX_TRANSFER_BLOCKS)
-    # Zero blocks would mean "to the end"; WSNZ is set here, SBC-3 WRITE SAME.
-    if not count:
-        raise CheckCondition(INVALID_FIELD_IN_CDB)
+    lba, count = _extent(cdb)
     if len(data_out) < BLOCK_BYTES:
         raise CheckCondition(DATA_PHASE_ERROR)
     for index in range(count):
@@ -107,9 +122,6 @@ def _write_same(medium: Medium, cdb: bytes, data_out: bytes) -> bytes:
 
 def _no_data(medium: Medium, cdb: bytes, data_out: bytes) -> bytes:
     """VERIFY without comparison, SYNCHRONIZE CACHE: there is nothing that could fail."""
-    if cdb[0] == VERIFY_10:
-        _refuse(cdb, PROTECT_MASK | BYTCHK_MASK)
-    _extent(medium, cdb, medium.blocks)
     return b""
 
 
@@ -126,16 +138,16 @@ BLOCK_COMMANDS: dict[int, Callable[[Medium, bytes, bytes], bytes]] = {
 }
 
 
-def read_capacity_10(medium: Medium) -> bytes:
+def read_capacity_10(medium: Medium, profile: type[Spec], cdb: bytes) -> bytes:
     """SBC-3 5.15: FFFFFFFFh where the last block does not fit."""
+    if profile.capacity_checks_lba and any(cdb[2:6]) and not cdb[8] & PMI:
+        raise CheckCondition(INVALID_FIELD_IN_CDB)
     last = min(medium.blocks - 1, MAX_LBA_10)
     return last.to_bytes(4, "big") + BLOCK_BYTES.to_bytes(4, "big")
 
 
 def read_capacity_16(medium: Medium, cdb: bytes) -> bytes:
     """SBC-3 5.16."""
-    if cdb[1] & 0x1F != READ_CAPACITY_16:
-        raise CheckCondition(INVALID_FIELD_IN_CDB)
     allocation = int.from_bytes(cdb[10:14], "big")
     last = medium.blocks - 1
     data = last.to_bytes(8, "big") + BLOCK_BYTES.to_bytes(4, "big") + bytes(20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import ports
 from .codes import (
     CLEAR,
     INVALID_FIELD_IN_CDB,
@@ -13,16 +14,20 @@ from .codes import (
     READ_RESERVATION,
     REGISTER,
     REGISTER_AND_IGNORE_EXISTING_KEY,
+    REGISTER_AND_MOVE,
     RELEASE,
     REPORT_CAPABILITIES,
     RESERVE,
 )
-from .reservations import Effect, Registration, Request, Reservations
+from .registrations import Effect, Registration, Request
+from .reservations import Reservations
 from .values import CheckCondition, Nexus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
+
+    from .profiles import Spec
 
 SERVICE_ACTION_MASK = 0x1F
 PARAMETER_LIST_BYTES = 24  # 6.16.3, without TransportIDs
@@ -38,10 +43,9 @@ PTPL_A = 0x01
 # the second byte EX_AC_AR.
 TYPE_MASK = bytes((0xEA, 0x01))
 
+TYPE_BYTE = 21  # SCOPE and TYPE in READ RESERVATION
 R_HOLDER = 0x01
 ALL_TG_PT_STATUS = 0x02
-ISCSI_WITH_ISID = 0x45  # FORMAT CODE 01b, PROTOCOL IDENTIFIER 5h, 7.6.4
-MINIMUM_ISCSI_NAME_BYTES = 20
 
 
 class Abilities:
@@ -69,33 +73,32 @@ REGISTERING = frozenset((REGISTER, REGISTER_AND_IGNORE_EXISTING_KEY))
 
 
 def reserve_out(
-    state: Reservations, abilities: Abilities, nexus: Nexus, cdb: bytes, data_out: bytes
+    state: Reservations,
+    abilities: Abilities,
+    known: Collection[Nexus],
+    nexus: Nexus,
+    cdb: bytes,
+    data_out: bytes,
 ) -> Effect:
     """Run one PERSISTENT RESERVE OUT; raises CheckCondition or Conflict."""
-    profile = state.profile
     action = cdb[1] & SERVICE_ACTION_MASK
     handler = OUT_ACTIONS.get(action)
-    if handler is None or action in profile.unsupported_out:
+    if action == REGISTER_AND_MOVE and state.profile.can_name_ports:
+        handler = ports.register_and_move
+    supported = handler is not None and action not in state.profile.unsupported_out
+    if not supported and not state.profile.unsupported_out_last:
         raise CheckCondition(INVALID_FIELD_IN_CDB)
-    if profile.checks_reserved_bits and (cdb[1] & ~SERVICE_ACTION_MASK or cdb[3] or cdb[4]):
+    with_ports = _check_list(state.profile, cdb, data_out)
+    if handler is None or not supported:
         raise CheckCondition(INVALID_FIELD_IN_CDB)
-    length = int.from_bytes(cdb[5:9], "big")
-    if length < PARAMETER_LIST_BYTES or len(data_out) < length:
-        raise CheckCondition(profile.bad_length)
-    flags = data_out[20]
-    # SIP_C is zero, so SPEC_I_PT is refused before the length that would go with it.
-    if flags & SPEC_I_PT:
-        raise CheckCondition(profile.bad_parameter_bit)
-    if length != PARAMETER_LIST_BYTES:
-        raise CheckCondition(profile.bad_length)
-    if profile.checks_reserved_bits and (flags & RESERVED_PARAMETER_BITS or data_out[21]):
-        raise CheckCondition(profile.bad_parameter_bit)
+    # REGISTER AND MOVE has a list of its own, 6.16.4.
+    flags = 0 if action == REGISTER_AND_MOVE else data_out[20]
     # ALL_TG_PT and APTPL mean something to the registering service actions only, 6.16.3.
     if action in REGISTERING:
         if flags & ALL_TG_PT and not abilities.all_tg_pt:
-            raise CheckCondition(profile.bad_parameter_bit)
+            raise CheckCondition(state.profile.bad_parameter_bit)
         if flags & APTPL and not abilities.aptpl:
-            raise CheckCondition(profile.bad_parameter_bit)
+            raise CheckCondition(state.profile.bad_parameter_bit)
     request = Request(
         nexus,
         action,
@@ -104,8 +107,32 @@ def reserve_out(
         int.from_bytes(data_out[8:16], "big"),
         bool(flags & ALL_TG_PT),
         bool(flags & APTPL),
+        with_ports,
+        known,
     )
     return handler(state, request)
+
+
+def _check_list(profile: type[Spec], cdb: bytes, data_out: bytes) -> bytes:
+    """Refuse a wrong parameter list; all of it where it may bear TransportIDs, else nothing."""
+    action = cdb[1] & SERVICE_ACTION_MASK
+    if profile.checks_reserved_bits and (cdb[1] & ~SERVICE_ACTION_MASK or cdb[3] or cdb[4]):
+        raise CheckCondition(INVALID_FIELD_IN_CDB)
+    length = int.from_bytes(cdb[5:9], "big")
+    if length < PARAMETER_LIST_BYTES or len(data_out) < length:
+        raise CheckCondition(profile.bad_length)
+    if action == REGISTER_AND_MOVE and profile.can_name_ports:
+        return bytes(data_out[:length])
+    # Where SIP_C is zero, SPEC_I_PT is refused before the length that would go with it.
+    if data_out[20] & SPEC_I_PT:
+        if profile.can_name_ports and action == REGISTER:
+            return bytes(data_out[:length])
+        raise CheckCondition(profile.bad_parameter_bit)
+    if length != PARAMETER_LIST_BYTES:
+        raise CheckCondition(profile.bad_length)
+    if profile.checks_reserved_bits and (data_out[20] & RESERVED_PARAMETER_BITS or data_out[21]):
+        raise CheckCondition(profile.bad_parameter_bit)
+    return b""
 
 
 # --- PERSISTENT RESERVE IN -----------------------------------------------------------------------
@@ -135,6 +162,8 @@ def _read_keys(state: Reservations, abilities: Abilities, allocation: int) -> by
     keys = [each.key.to_bytes(8, "big") for each in state.registrations]
     if state.profile.short_key_list:
         del keys[allocation // 8 :]
+    if state.profile.zeros_for_parts:
+        keys[allocation // 8 - 1 :] = [bytes(8)] * len(keys[allocation // 8 - 1 :])
     return _header(state, 8 * len(keys)) + b"".join(keys)
 
 
@@ -143,7 +172,9 @@ def _read_reservation(state: Reservations, abilities: Abilities, allocation: int
     if not state.type:
         return _header(state, 0)
     data = bytearray(_header(state, 16) + state.holder_key().to_bytes(8, "big") + bytes(8))
-    data[21] = LU_SCOPE << 4 | state.type
+    data[TYPE_BYTE] = LU_SCOPE << 4 | state.type
+    if state.profile.zeros_for_parts and allocation <= TYPE_BYTE:
+        data[8:] = bytes(16)
     if state.profile.refuses_short_reservation and allocation < len(data):
         raise CheckCondition(INVALID_FIELD_IN_CDB)
     return bytes(data)
@@ -176,7 +207,7 @@ def _read_full_status(state: Reservations, abilities: Abilities, allocation: int
 
 
 def _full_status_descriptor(state: Reservations, registration: Registration) -> bytes:
-    transport_id = iscsi_transport_id(registration.nexus)
+    transport_id = ports.iscsi_transport_id(registration.nexus)
     head = bytearray(24)
     head[0:8] = registration.key.to_bytes(8, "big")
     if registration.all_tg_pt:
@@ -188,14 +219,6 @@ def _full_status_descriptor(state: Reservations, registration: Registration) -> 
         head[13] = LU_SCOPE << 4 | state.type
     head[20:24] = len(transport_id).to_bytes(4, "big")
     return bytes(head) + transport_id
-
-
-def iscsi_transport_id(nexus: Nexus) -> bytes:
-    """7.6.4: name, `,i,0x`, ISID in hex; NUL terminated, padded to a multiple of four."""
-    name = f"{nexus.initiator},i,0x{nexus.isid}".encode("ascii") + b"\0"
-    name += bytes(-len(name) % 4)
-    name = name.ljust(MINIMUM_ISCSI_NAME_BYTES, b"\0")
-    return bytes((ISCSI_WITH_ISID, 0)) + len(name).to_bytes(2, "big") + name
 
 
 IN_ACTIONS: dict[int, Callable[[Reservations, Abilities, int], bytes]] = {

@@ -3,8 +3,8 @@
 A profile is a class without methods. `Spec` holds what the standard says; each other profile
 states only where it departs, and where that was read or seen:
 
-[lio]    Linux drivers/target/target_core_pr.c and target_core_transport.c, as of Linux 6.1, and
-         LIO 6.1 over iSCSI when asked.
+[lio]    Linux drivers/target (target_core_pr.c where nothing else is said) as of 6.1.176, and
+         LIO of that kernel over iSCSI when asked: tests/agreement compares every answer.
 [tgt]    usr/spc.c and usr/sbc.c of tgt 1.0.
 [istgt]  src/istgt_lu_disk.c of istgt, and istgt when asked.
 """
@@ -21,17 +21,15 @@ from .codes import (
     INVALID_RELEASE,
     PARAMETER_LIST_LENGTH_ERROR,
     PREEMPT_AND_ABORT,
-    READ_CAPACITY_10,
     READ_FULL_STATUS,
     READ_KEYS,
     READ_RESERVATION,
+    REGISTER_AND_MOVE,
     REGISTRATIONS_PREEMPTED,
     RELEASE,
     REPORT_CAPABILITIES,
     RESERVATIONS_PREEMPTED,
     RESERVE,
-    SERVICE_ACTION_IN_16,
-    SYNCHRONIZE_CACHE_10,
     WRITE_AND_VERIFY_10,
     WRITE_EXCLUSIVE,
     WRITE_EXCLUSIVE_ALL_REGISTRANTS,
@@ -76,15 +74,50 @@ class Spec:
     bad_parameter_bit: ClassVar[tuple[int, int, int]] = INVALID_FIELD_IN_PARAMETER_LIST  # 6.16.3
     bad_scope: ClassVar[tuple[int, int, int]] = INVALID_FIELD_IN_CDB
 
+    # SAM-5 5.2: a NACA bit that is not supported is an error.
+    refuses_naca: ClassVar[bool] = True
+    # SBC-3 4.5: an LBA past the last block is an error even where nothing is transferred.
+    checks_lba_of_nothing: ClassVar[bool] = True
+    # SBC-3 5.15: LOGICAL BLOCK ADDRESS is obsolete and ignored.
+    capacity_checks_lba: ClassVar[bool] = False
+    # The amount of data is compared with the CDB where the data is used, SAM-5 5.4.3; or before
+    # all else, and a write without any data at all is then one of nothing.
+    compares_lengths: ClassVar[bool] = False
+    can_descriptor_request_sense: ClassVar[bool] = True
+    # REQUEST SENSE returns as many bytes as there are, not more, 6.39.
+    request_sense_fills: ClassVar[bool] = False
+
     # --- Order ---
+    # A CDB that is wrong in itself is refused when its turn has come, after a unit attention.
+    cdb_before_attention: ClassVar[bool] = False
     # SAM-3 5.3.2: RESERVATION CONFLICT goes before a unit attention, which stays pending.
     attention_before_conflict: ClassVar[bool] = False
 
+    # --- Unit attentions, SAM-5 5.14: each is reported, in the order in which they came ---
+    attentions_report_one: ClassVar[bool] = False
+    # SAM-5 6.2: power on establishes one for every I_T nexus.
+    power_on_attention: ClassVar[bool] = True
+
     # --- Access, 5.7.1: operation codes that fare otherwise than access.py says ---
     access: ClassVar[Mapping[int, str]] = {}
+    # Not by the operation code at all, but by the direction of the data.
+    access_by_direction: ClassVar[bool] = False
 
     # --- PERSISTENT RESERVE OUT, 5.12 and 6.16 ---
     unsupported_out: ClassVar[frozenset[int]] = frozenset()
+    # Whether REGISTER takes SPEC_I_PT (SIP_C), and REGISTER AND MOVE exists: both are optional.
+    can_name_ports: ClassVar[bool] = False
+    # A service action that is not supported is found before or after a wrong list, 4.2.
+    unsupported_out_last: ClassVar[bool] = False
+    # SCOPE is looked at with TYPE, or after registration and key.
+    scope_after_key: ClassVar[bool] = False
+    # PRGENERATION counts a REGISTER that unregisters, and not what APTPL brings back, 6.15.2.
+    unregistering_counts: ClassVar[bool] = True
+    restoring_counts: ClassVar[bool] = False
+    # ALL_TG_PT is taken when a key is changed, too, 5.7.7.
+    all_tg_pt_by_change: ClassVar[bool] = True
+    # Under an all-registrants type every registrant holds, 5.7.10; one is not more than others.
+    one_holds_for_all: ClassVar[bool] = False
     # Service actions that answer NOT READY 08h/00h to an unregistered I_T nexus where no
     # reservation stands. The standard's answer is a conflict for all of them.
     not_ready_unregistered: ClassVar[frozenset[int]] = frozenset()
@@ -124,6 +157,8 @@ class Spec:
     # Allocation lengths below which a service action answers 24h/00h. 4.2.5.6: none.
     minimum_lengths: ClassVar[Mapping[int, int]] = {}
     refuses_short_reservation: ClassVar[bool] = False
+    # A key, or a reservation, of which a part only fits: here that part, else zeros. 4.2.5.6.
+    zeros_for_parts: ClassVar[bool] = False
     # 6.15.2, 6.15.5: ADDITIONAL LENGTH is not altered by the allocation length.
     short_key_list: ClassVar[bool] = False
     short_full_status: ClassVar[bool] = False
@@ -140,21 +175,51 @@ class Lio(Spec):
 
     # [lio] looks only at the fields that it knows.
     checks_reserved_bits = False
+    refuses_naca = False
+    # [lio] target_core_sbc.c, sbc_parse_cdb: `lba + sectors > end_lba`.
+    checks_lba_of_nothing = False
+    # [lio] target_core_transport.c, target_cmd_size_check, which lets DMA_NONE pass.
+    compares_lengths = True
+    # [lio] target_core_sbc.c, sbc_emulate_readcapacity, which follows SBC-2.
+    capacity_checks_lba = True
+    # [lio] target_core_spc.c, spc_emulate_request_sense: TCM_INVALID_CDB_FIELD for DESC; NOT
+    # READY where no byte is asked for; else the whole of the buffer is returned.
+    can_descriptor_request_sense = False
+    request_sense_fills = True
     # [lio] core_scsi3_pro_reserve, _pro_preempt: TCM_INVALID_PARAMETER_LIST.
     bad_scope = INVALID_FIELD_IN_PARAMETER_LIST
-    # [lio] target_cmd_parse_cdb: target_scsi3_ua_check, then target_check_reservation.
+    # [lio] target_core_transport.c: target_cmd_parse_cdb comes before all of
+    # __target_execute_cmd, which asks target_scsi3_ua_check, then target_check_reservation.
+    cdb_before_attention = True
     attention_before_conflict = True
-    # [lio] core_scsi3_pr_seq_non_holder judges what it does not list by the direction of its
-    # data: READ CAPACITY is a read; SYNCHRONIZE CACHE has none, so it is not a write.
-    access: ClassVar[Mapping[int, str]] = {
-        READ_CAPACITY_10: AS_READ,
-        SERVICE_ACTION_IN_16: AS_READ,
-        SYNCHRONIZE_CACHE_10: AS_READ,
-    }
-    # [lio] core_scsi3_pro_reserve, _pro_release, _pro_clear: "Unable to locate PR_REGISTERED",
-    # TCM_LOGICAL_UNIT_COMMUNICATION_FAILURE. _pro_preempt conflicts. Where a reservation stands,
-    # core_scsi3_pr_seq_non_holder has answered before.
-    not_ready_unregistered = frozenset((RESERVE, RELEASE, CLEAR))
+    # [lio] target_core_ua.c, core_scsi3_ua_for_check_condition and
+    # core_scsi3_ua_clear_for_request_sense: the first is reported and all are dropped;
+    # core_scsi3_ua_allocate puts a reset first.
+    attentions_report_one = True
+    # [lio] Seen: a target that has been set up anew has nothing pending for who logs in again.
+    power_on_attention = False
+    # [lio] core_scsi3_pr_seq_non_holder: what it does not list is judged by data_direction.
+    access_by_direction = True
+    # [lio] core_scsi3_decode_spec_i_port, core_scsi3_emulate_pro_register_and_move.
+    can_name_ports = True
+    # [lio] target_scsi3_emulate_pr_out: the switch on the service action is the last.
+    unsupported_out_last = True
+    # [lio] core_scsi3_pro_reserve, core_scsi3_pro_preempt: after res_key.
+    scope_after_key = True
+    # [lio] core_scsi3_emulate_pro_register: core_scsi3_pr_generation only with sa_res_key.
+    unregistering_counts = False
+    # [lio] __core_scsi3_add_registration counts those of __core_scsi3_check_aptpl_registration.
+    restoring_counts = True
+    # [lio] core_scsi3_emulate_pro_register changes pr_res_key alone.
+    all_tg_pt_by_change = False
+    # [lio] dev_pr_res_holder is one registration, whatever the type. It alone passes
+    # target_scsi3_pr_reservation_check; PREEMPT of its key takes the reservation over; where
+    # it goes, __core_scsi3_complete_pro_release puts the oldest one in its place.
+    one_holds_for_all = True
+    # [lio] core_scsi3_pro_reserve, _pro_release, _pro_clear, _pro_register_and_move: "Unable to
+    # locate PR_REGISTERED", TCM_LOGICAL_UNIT_COMMUNICATION_FAILURE. _pro_preempt conflicts. Where
+    # a reservation stands, core_scsi3_pr_seq_non_holder has answered before.
+    not_ready_unregistered = frozenset((RESERVE, RELEASE, CLEAR, REGISTER_AND_MOVE))
     # [lio] core_scsi3_emulate_pro_register: TCM_INVALID_CDB_FIELD.
     all_tg_pt_sticks = True
     # [lio] core_scsi3_emulate_pro_release tests is_reservation_holder before res_key.
@@ -173,8 +238,8 @@ class Lio(Spec):
     # survivor holds, the victim's write completes after GOOD. (Later kernels reset in the other
     # branch, too, but by the same stamp.)
     abort = ABORT_STAMPED
-    # [lio] core_scsi3_pri_report_capabilities: CRH, SIP_C; TMV, ALLOW COMMANDS 001b. SIP_C
-    # stands here because LIO reports it; SPEC_I_PT is not simulated and answers 26h/00h.
+    # [lio] core_scsi3_pri_report_capabilities: CRH, SIP_C; TMV, ALLOW COMMANDS 001b. CRH stands
+    # here because LIO reports it; RESERVE(6) and RELEASE(6) are not simulated.
     capability_bytes = (0x18, 0x90)
     # [lio] "SCSI Data Length: too small", TCM_INVALID_CDB_FIELD.
     minimum_lengths: ClassVar[Mapping[int, int]] = {
@@ -183,6 +248,9 @@ class Lio(Spec):
         REPORT_CAPABILITIES: 6,
         READ_FULL_STATUS: 8,
     }
+    # [lio] core_scsi3_pri_read_keys copies whole keys; core_scsi3_pri_read_reservation nothing
+    # below 22 bytes. The rest of the buffer is returned as it is.
+    zeros_for_parts = True
     # [lio] core_scsi3_pri_read_full_status stops at the first descriptor that does not fit and
     # declares the length of those before it.
     short_full_status = True

@@ -14,6 +14,7 @@ leaves room:
 
 from __future__ import annotations
 
+from . import ports
 from .codes import (
     ALL_REGISTRANTS_TYPES,
     COMMUNICATION_FAILURE,
@@ -29,65 +30,10 @@ from .codes import (
     TYPE_NAMES,
 )
 from .profiles import ABORT_NONE, ABORT_PREEMPTED, Spec
+from .registrations import Effect, Registration, Request
 from .values import CheckCondition, Conflict, Nexus, SimulatorError
 
-TYPE_CHECKING = False
-
 GENERATION_LIMIT = 1 << 32  # PRGENERATION wraps, 6.15.2
-
-
-class Registration:
-    """One registered I_T nexus, or with ALL_TG_PT all those of one initiator port."""
-
-    __slots__ = ("nexus", "key", "all_tg_pt")
-
-    def __init__(self, nexus: Nexus, key: int, all_tg_pt: bool) -> None:
-        self.nexus = nexus
-        self.key = key
-        self.all_tg_pt = all_tg_pt
-
-    def covers(self, nexus: Nexus) -> bool:
-        if self.all_tg_pt:
-            return self.nexus.same_initiator_port(nexus)
-        return self.nexus == nexus
-
-
-class Request:
-    """The fields of one PERSISTENT RESERVE OUT command, 6.16.2 and 6.16.3."""
-
-    __slots__ = ("nexus", "action", "scope", "type", "key", "action_key", "all_tg_pt", "aptpl")
-
-    def __init__(
-        self,
-        nexus: Nexus,
-        action: int,
-        scope_and_type: int,
-        key: int,
-        action_key: int,
-        all_tg_pt: bool,
-        aptpl: bool,
-    ) -> None:
-        self.nexus = nexus
-        self.action = action
-        self.scope = scope_and_type >> 4
-        self.type = scope_and_type & 0x0F
-        self.key = key
-        self.action_key = action_key
-        self.all_tg_pt = all_tg_pt
-        self.aptpl = aptpl
-
-
-class Effect:
-    """What a service action does outside the reservation state."""
-
-    __slots__ = ("attentions", "abort_of", "abort_stamped")
-
-    def __init__(self) -> None:
-        self.attentions: list[tuple[Registration, tuple[int, int]]] = []
-        # Registrations whose tasks are to be aborted, and the keys by which the `lio` profile
-        # picks tasks instead.
-        self.abort_of: list[Registration] = []
-        self.abort_stamped: frozenset[int] = frozenset()
 
 
 class Reservations:
@@ -100,7 +46,8 @@ class Reservations:
         self.limit = limit
         self.registrations: list[Registration] = []
         self.type = 0  # 0: no reservation. The scope is always LU_SCOPE.
-        self.holder: Registration | None = None  # None with an all-registrants type
+        # None with an all-registrants type, but where one holds for all.
+        self.holder: Registration | None = None
         self.generation = 0
         self.aptpl = False
 
@@ -120,6 +67,12 @@ class Reservations:
 
     def holder_key(self) -> int:
         """RESERVATION KEY of READ RESERVATION: zero for the all-registrants types, 6.15.3.2."""
+        if self.holder is None or self.type in ALL_REGISTRANTS_TYPES:
+            return 0
+        return self.holder.key
+
+    def stamp(self) -> int:
+        """[lio] pr_res_key of a command: the key of the one that holds now, whatever the type."""
         return 0 if self.holder is None else self.holder.key
 
     # --- Service actions ---
@@ -139,8 +92,8 @@ class Reservations:
                 raise Conflict
             if any(each.key != request.key for each in affected):
                 raise Conflict
-        if own and own.all_tg_pt and not request.all_tg_pt and self.profile.all_tg_pt_sticks:
-            raise CheckCondition(INVALID_FIELD_IN_CDB)
+        if own:
+            self._check_change(own, request)
         if not request.action_key:
             if not affected:
                 return Effect()
@@ -152,15 +105,18 @@ class Reservations:
             self._change(own, request, affected)
             effect = Effect()
         self.aptpl = request.aptpl
-        self._count()
+        if request.action_key or self.profile.unregistering_counts:
+            self.count()
         return effect
 
     def reserve(self, request: Request) -> Effect:
         """RESERVE, 5.7.9."""
         self._check_type(request)
-        own = self._registered(request, check_key=not self.profile.reserve_ignores_key)
+        own = self.registered(request, check_key=not self.profile.reserve_ignores_key)
+        if self.profile.scope_after_key:
+            self._check_scope(request)
         if self.type:
-            if not self.holds(own) or request.type != self.type:
+            if not self.holds(own) or request.type != self.type or self._scope_lost():
                 raise Conflict
             return Effect()  # a holder may reserve again: nothing changes
         self._establish(own, request.type)
@@ -169,13 +125,13 @@ class Reservations:
     def release(self, request: Request) -> Effect:
         """RELEASE, 5.7.11.2."""
         late = self.profile.release_ignores_key_of_others
-        own = self._registered(request, check_key=not late)
+        own = self.registered(request, check_key=not late)
         effect = Effect()
         if not self.holds(own):
             return effect
         if request.key != own.key:
             raise Conflict
-        if request.type != self.type or request.scope != LU_SCOPE:
+        if request.type != self.type or request.scope != LU_SCOPE or self._scope_lost():
             if self.profile.release_of_other_type is None:
                 raise Conflict
             raise CheckCondition(self.profile.release_of_other_type)
@@ -186,23 +142,25 @@ class Reservations:
 
     def clear(self, request: Request) -> Effect:
         """CLEAR, 5.7.11.6."""
-        own = self._registered(request)
+        own = self.registered(request)
         effect = Effect()
         self._attend_others(effect, own, RESERVATIONS_PREEMPTED)
         self._drop()
         self.registrations = []
         if self.profile.clear_stops_aptpl:
             self.aptpl = False
-        self._count()
+        self.count()
         return effect
 
     def preempt(self, request: Request) -> Effect:
         """PREEMPT and PREEMPT AND ABORT, 5.7.11.4 and 5.7.11.5."""
         if self.profile.preempt_always_checks_type:
             self._check_type(request)
-        own = self._registered(request)
+        own = self.registered(request)
+        if self.profile.scope_after_key:
+            self._check_scope(request)
         if request.action in self.profile.preempt_does_nothing:
-            self._count()
+            self.count()
             return Effect()
         all_registrants = self.type in ALL_REGISTRANTS_TYPES
         victim_key = request.action_key
@@ -214,39 +172,49 @@ class Reservations:
             victims = list(self.registrations)
         if not victims:
             raise Conflict
-        takes_over = not victim_key if all_registrants else self.holder in victims
+        takes_over = self.holder in victims or (all_registrants and not victim_key)
         if takes_over:
             self._check_type(request)
         effect = Effect()
         if request.action == PREEMPT_AND_ABORT:
-            self._plan_abort(effect, own, victims, takes_over and not all_registrants)
+            self._plan_abort(effect, own, victims, takes_over and bool(victim_key))
         if takes_over:
             self._take_over(effect, own, victims, request.type)
         else:
             self._remove_registrations(effect, own, victims)
-        self._count()
+        self.count()
         return effect
+
+    def move(self, own: Registration, there: Registration) -> None:
+        """Make another registration the holder.
+
+        [lio] core_scsi3_emulate_pro_register_and_move takes the type for the scope and gives it
+        to the old holder: should that one hold again by a move, no scope matches its own.
+        """
+        self.holder = there
+        own.scope_lost = True
 
     def restore(self, kind: int, holder: Registration | None) -> None:
         """Set the reservation as it was saved."""
-        if (holder is None) != (kind in ALL_REGISTRANTS_TYPES):
+        nobody = kind in ALL_REGISTRANTS_TYPES and not self.profile.one_holds_for_all
+        if (holder is None) != nobody:
             raise SimulatorError(f"reservation of type {kind} with the wrong kind of holder")
         self.type = kind
         self.holder = holder
 
     def power_cycle(self) -> None:
         """5.7.5: what the last APTPL bit says; PRGENERATION starts again, 6.15.2."""
-        self.generation = 0
         if not self.aptpl:
             self.registrations = []
             self._drop()
+        self.generation = len(self.registrations) if self.profile.restoring_counts else 0
 
     # --- Parts ---
 
-    def _count(self) -> None:
+    def count(self) -> None:
         self.generation = (self.generation + 1) % GENERATION_LIMIT
 
-    def _registered(self, request: Request, check_key: bool = True) -> Registration:
+    def registered(self, request: Request, check_key: bool = True) -> Registration:
         """The caller's registration, with the key that it gives; else a conflict, 5.7.1."""
         own = self.of(request.nexus)
         if own is None:
@@ -260,22 +228,37 @@ class Reservations:
     def _check_type(self, request: Request) -> None:
         if request.type not in TYPE_NAMES:
             raise CheckCondition(INVALID_FIELD_IN_CDB)
+        if not self.profile.scope_after_key:
+            self._check_scope(request)
+
+    def _check_scope(self, request: Request) -> None:
         if request.scope != LU_SCOPE:
             raise CheckCondition(self.profile.bad_scope)
 
+    def _check_change(self, own: Registration, request: Request) -> None:
+        if request.with_ports:
+            raise CheckCondition(INVALID_FIELD_IN_PARAMETER_LIST)
+        if own.all_tg_pt and not request.all_tg_pt and self.profile.all_tg_pt_sticks:
+            raise CheckCondition(INVALID_FIELD_IN_CDB)
+
     def _add(self, request: Request, replaced: list[Registration]) -> None:
-        if len(self.registrations) - len(replaced) >= self.limit:
+        named = ports.named(self, request) if request.with_ports else []
+        if len(self.registrations) - len(replaced) + len(named) >= self.limit:
             raise CheckCondition(INSUFFICIENT_REGISTRATION_RESOURCES)
         added = Registration(request.nexus, request.action_key, request.all_tg_pt)
         if self.holder in replaced:
             self.holder = added
         self.registrations = [each for each in self.registrations if each not in replaced]
         self.registrations.append(added)
+        for nexus in named:
+            self.registrations.append(Registration(nexus, added.key, added.all_tg_pt))
+            self.count()
 
     def _change(self, own: Registration, request: Request, merged: list[Registration]) -> None:
         """A new key in place: a holder stays holder, 5.7.10."""
         own.key = request.action_key
-        own.all_tg_pt = own.all_tg_pt or request.all_tg_pt
+        if self.profile.all_tg_pt_by_change:
+            own.all_tg_pt = own.all_tg_pt or request.all_tg_pt
         if self.holder in merged:
             self.holder = own
         self.registrations = [
@@ -291,14 +274,24 @@ class Reservations:
                 for each in self.registrations:
                     effect.attentions.append((each, RESERVATIONS_RELEASED))
             self._drop()
+        elif self.holder in gone and self.registrations:
+            self.holder = self.registrations[0]
         self._drop_if_nobody_is_left()
         return effect
 
     def _establish(self, own: Registration, kind: int) -> None:
+        nobody = kind in ALL_REGISTRANTS_TYPES and not self.profile.one_holds_for_all
+        self._drop()
+        own.scope_lost = False
         self.type = kind
-        self.holder = None if kind in ALL_REGISTRANTS_TYPES else own
+        self.holder = None if nobody else own
+
+    def _scope_lost(self) -> bool:
+        return self.holder is not None and self.holder.scope_lost
 
     def _drop(self) -> None:
+        if self.holder is not None:
+            self.holder.scope_lost = False
         self.type = 0
         self.holder = None
 
@@ -328,7 +321,7 @@ class Reservations:
         self.registrations = [each for each in self.registrations if each not in lost]
         for each in lost:
             effect.attentions.append((each, self.profile.preempted_attention))
-        if kind != self.type:
+        if kind != self.type or self._scope_lost():
             self._attend_others(effect, own, RESERVATIONS_RELEASED)
         self._establish(own, kind)
 

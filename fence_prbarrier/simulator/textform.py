@@ -21,7 +21,8 @@ from binascii import crc32
 from .codes import TYPE_NAMES
 from .faults import parse_fault
 from .medium import BLOCK_BYTES
-from .reservations import GENERATION_LIMIT, Registration
+from .registrations import Registration
+from .reservations import GENERATION_LIMIT
 from .unit import MAX_TASKS, LogicalUnit, Task
 from .values import Call, Nexus, Response, SimulatorError
 
@@ -35,9 +36,14 @@ MAX_FILE_BYTES = 16 * 1024 * 1024
 MAX_KEY = (1 << 64) - 1
 MAX_NUMBER = 1 << 48
 MAX_REGISTRATIONS = 1 << 16
+ALL_TG_PT, SCOPE_LOST = 1, 2  # in a registration
 
 
 # --- Writing -------------------------------------------------------------------------------------
+
+
+def _flags(registration: Registration) -> int:
+    return ALL_TG_PT * registration.all_tg_pt | SCOPE_LOST * registration.scope_lost
 
 
 def dump(unit: LogicalUnit) -> bytes:
@@ -61,7 +67,7 @@ def dump(unit: LogicalUnit) -> bytes:
         codes = " ".join(f"{asc:02x}{ascq:02x}" for asc, ascq in pending) or "-"
         lines.append(f"nexus {nexus.initiator} {nexus.isid} {nexus.port} {codes}")
     for each in state.registrations:
-        lines.append(f"registration {numbers[each.nexus]} {each.key:016x} {each.all_tg_pt:d}")
+        lines.append(f"registration {numbers[each.nexus]} {each.key:016x} {_flags(each)}")
     if state.type:
         index = "-" if state.holder is None else str(state.registrations.index(state.holder))
         lines.append(f"reservation {state.type} {index}")
@@ -141,10 +147,6 @@ def _number(text: str, limit: int) -> int:
     if value > limit:
         raise SimulatorError(f"{value} is more than {limit}")
     return value
-
-
-def _flag(text: str) -> bool:
-    return bool(_number(text, 1))
 
 
 def _hex(text: str) -> bytes:
@@ -254,12 +256,13 @@ def _read_nexus(reader: _Reader, words: list[str]) -> None:
 
 
 def _read_registration(reader: _Reader, words: list[str]) -> None:
-    number, key_text, all_tg_pt = _fields(words, 3)
+    number, key_text, flags_text = _fields(words, 3)
     nexus = reader.nexus(number)
     key = _key(key_text)
     if not key:
         raise SimulatorError("a registration with key zero")
-    reader.register(Registration(nexus, key, _flag(all_tg_pt)))
+    flags = _number(flags_text, ALL_TG_PT | SCOPE_LOST)
+    reader.register(Registration(nexus, key, bool(flags & ALL_TG_PT), bool(flags & SCOPE_LOST)))
 
 
 def _read_reservation(reader: _Reader, words: list[str]) -> None:

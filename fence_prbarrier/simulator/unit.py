@@ -17,13 +17,13 @@ Rules kept here (the rest is in the modules that it dispatches to):
 
 from __future__ import annotations
 
-from . import access, identity, medium, pr_commands
+from . import door, identity, medium, pr_commands
 from .codes import (
     BUS_DEVICE_RESET_FUNCTION_OCCURRED,
     CHECK_CONDITION,
+    COMMUNICATION_FAILURE,
     INQUIRY,
     INVALID_FIELD_IN_CDB,
-    INVALID_OPERATION_CODE,
     NO_ADDITIONAL_SENSE,
     PERSISTENT_RESERVE_IN,
     PERSISTENT_RESERVE_OUT,
@@ -35,12 +35,12 @@ from .codes import (
     SERVICE_ACTION_IN_16,
     TASK_SET_FULL,
     TEST_UNIT_READY,
-    UNIT_ATTENTION,
     sense_data,
 )
 from .faults import KINDS, MAX_FAULTS, Fault, strike
 from .profiles import PROFILES
-from .reservations import Effect, Reservations
+from .registrations import Effect
+from .reservations import Reservations
 from .values import Call, CheckCondition, Conflict, Nexus, Response, SimulatorError
 
 TYPE_CHECKING = False
@@ -55,9 +55,7 @@ MAX_TASKS = 64
 MAX_NEXUSES = 1024
 DEFAULT_MAX_REGISTRATIONS = 128
 
-NACA = 0x04  # CONTROL byte, SAM-5 5.2
 REQUEST_SENSE_DESC = 0x01
-NOT_BLOCKED_BY_ATTENTION = frozenset((INQUIRY, REPORT_LUNS, REQUEST_SENSE))
 
 
 class Task:
@@ -89,6 +87,7 @@ class LogicalUnit:
         "tasks",
         "next_tag",
         "faults",
+        "door",
     )
 
     def __init__(
@@ -103,9 +102,9 @@ class LogicalUnit:
         max_registrations: int = DEFAULT_MAX_REGISTRATIONS,
     ) -> None:
         if profile not in PROFILES:
-            raise SimulatorError(f"profile {profile!r}: not one of {' '.join(sorted(PROFILES))}")
+            raise SimulatorError(f"profile {profile[:40]!r}: not {' '.join(sorted(PROFILES))}")
         if not 0 < len(serial) <= MAX_SERIAL_BYTES or not serial.isascii():
-            raise SimulatorError(f"serial {serial!r}: 1 to {MAX_SERIAL_BYTES} ASCII characters")
+            raise SimulatorError(f"serial {serial[:40]!r}: 1 to {MAX_SERIAL_BYTES} ASCII bytes")
         if not serial.isprintable() or " " in serial:
             raise SimulatorError(f"serial {serial!r}: printable, no spaces")
         if not 0 < blocks <= MAX_BLOCKS:
@@ -124,6 +123,7 @@ class LogicalUnit:
         self.tasks: dict[int, Task] = {}
         self.next_tag = 1
         self.faults: list[Fault] = []
+        self.door = door.Door(self.profile, self.medium, COMMANDS)
 
     # --- From outside ---
 
@@ -190,7 +190,7 @@ class LogicalUnit:
         self.reservations.power_cycle()
         self.tasks = {}
         for nexus in self.attentions:
-            self.attentions[nexus] = [POWER_ON_OCCURRED]
+            self.attentions[nexus] = [POWER_ON_OCCURRED] if self.profile.power_on_attention else []
 
     def add_fault(self, fault: Fault) -> None:
         if len(self.faults) >= MAX_FAULTS:
@@ -231,21 +231,19 @@ class LogicalUnit:
 
     def _admit(self, call: Call) -> Response | None:
         """The refusal, if reservation or unit attention refuse the command at the door."""
-        conflict = access.conflicts(self.reservations, call.nexus, call.cdb)
-        if conflict and not self.profile.attention_before_conflict:
+        try:
+            self.door.admit(self.reservations, self.attentions[call.nexus], call)
+        except CheckCondition as error:
+            return self._check_condition(error.triple)
+        except Conflict:
             return Response(RESERVATION_CONFLICT)
-        pending = self.attentions[call.nexus]
-        if pending and call.opcode not in NOT_BLOCKED_BY_ATTENTION:
-            asc, ascq = pending.pop(0)
-            return self._check_condition((UNIT_ATTENTION, asc, ascq))
-        return Response(RESERVATION_CONFLICT) if conflict else None
+        return None
 
     def _perform(self, call: Call) -> Response:
         try:
-            if call.cdb[-1] & NACA and call.opcode in COMMANDS:
-                raise CheckCondition(INVALID_FIELD_IN_CDB)
-            handler = COMMANDS.get(call.opcode, _unknown)
-            return Response(data=handler(self, call)[: call.data_in_length])
+            if not self.profile.cdb_before_attention:
+                self.door.check_cdb(call)
+            return Response(data=COMMANDS[call.opcode](self, call)[: call.data_in_length])
         except CheckCondition as error:
             return self._check_condition(error.triple)
         except Conflict:
@@ -257,26 +255,21 @@ class LogicalUnit:
     def _enter(self, call: Call, verdict: Response | None) -> int:
         tag = self.next_tag
         self.next_tag += 1
-        self.tasks[tag] = Task(tag, call, self.reservations.holder_key(), verdict)
+        self.tasks[tag] = Task(tag, call, self.reservations.stamp(), verdict)
         return tag
-
-    def _attend(self, nexus: Nexus, attention: tuple[int, int]) -> None:
-        pending = self.attentions[nexus]
-        if attention not in pending:
-            pending.append(attention)
 
     def _reset(self) -> Response:
         self.tasks = {}
         for nexus in self.attentions:
-            self._attend(nexus, BUS_DEVICE_RESET_FUNCTION_OCCURRED)
+            door.attend(self.profile, self.attentions[nexus], BUS_DEVICE_RESET_FUNCTION_OCCURRED)
         return Response()
 
     def carry_out(self, effect: Effect) -> None:
         """Establish the unit attentions and abort the tasks, before the status is sent."""
         for registration, attention in effect.attentions:
-            for nexus in self.attentions:
+            for nexus, pending in self.attentions.items():
                 if registration.covers(nexus):
-                    self._attend(nexus, attention)
+                    door.attend(self.profile, pending, attention)
         for task in list(self.tasks.values()):
             if task.holder_key in effect.abort_stamped or any(
                 each.covers(task.call.nexus) for each in effect.abort_of
@@ -287,22 +280,22 @@ class LogicalUnit:
 # --- The commands ---------------------------------------------------------------------------------
 
 
-def _unknown(unit: LogicalUnit, call: Call) -> bytes:
-    raise CheckCondition(INVALID_OPERATION_CODE)
-
-
 def _test_unit_ready(unit: LogicalUnit, call: Call) -> bytes:
     return b""
 
 
 def _request_sense(unit: LogicalUnit, call: Call) -> bytes:
     """SPC-4 6.39: a pending unit attention is returned as data, and is then no longer pending."""
-    triple = NO_ADDITIONAL_SENSE
+    profile, allocation = unit.profile, call.cdb[4]
+    descriptor = bool(call.cdb[1] & REQUEST_SENSE_DESC)
+    if descriptor and not profile.can_descriptor_request_sense:
+        raise CheckCondition(INVALID_FIELD_IN_CDB)
+    if profile.request_sense_fills and not allocation:
+        raise CheckCondition(COMMUNICATION_FAILURE)
     pending = unit.attentions[call.nexus]
-    if pending:
-        asc, ascq = pending.pop(0)
-        triple = (UNIT_ATTENTION, asc, ascq)
-    return sense_data(triple, bool(call.cdb[1] & REQUEST_SENSE_DESC))[: call.cdb[4]]
+    triple = door.report(profile, pending) if pending else NO_ADDITIONAL_SENSE
+    data = sense_data(triple, descriptor)
+    return data.ljust(allocation if profile.request_sense_fills else 0, b"\0")[:allocation]
 
 
 def _inquiry(unit: LogicalUnit, call: Call) -> bytes:
@@ -314,7 +307,7 @@ def _report_luns(unit: LogicalUnit, call: Call) -> bytes:
 
 
 def _read_capacity_10(unit: LogicalUnit, call: Call) -> bytes:
-    return medium.read_capacity_10(unit.medium)
+    return medium.read_capacity_10(unit.medium, unit.profile, call.cdb)
 
 
 def _read_capacity_16(unit: LogicalUnit, call: Call) -> bytes:
@@ -327,13 +320,15 @@ def _reserve_in(unit: LogicalUnit, call: Call) -> bytes:
 
 def _reserve_out(unit: LogicalUnit, call: Call) -> bytes:
     effect = pr_commands.reserve_out(
-        unit.reservations, unit.abilities, call.nexus, call.cdb, call.data_out
+        unit.reservations, unit.abilities, unit.attentions, call.nexus, call.cdb, call.data_out
     )
     unit.carry_out(effect)
     return b""
 
 
 def _block(unit: LogicalUnit, call: Call) -> bytes:
+    if unit.profile.compares_lengths and not call.data_out and medium.data_out_bytes(call.cdb):
+        return b""
     return medium.BLOCK_COMMANDS[call.opcode](unit.medium, call.cdb, call.data_out)
 
 

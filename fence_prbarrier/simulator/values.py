@@ -43,7 +43,7 @@ class Nexus:
         if " " in initiator:
             raise SimulatorError(f"initiator name {initiator!r} has a space")
         if len(isid) != ISID_DIGITS or isid.strip("0123456789abcdef"):
-            raise SimulatorError(f"ISID {isid!r} is not {ISID_DIGITS} lower-case hex digits")
+            raise SimulatorError(f"ISID {isid[:40]!r} is not {ISID_DIGITS} lower-case hex digits")
         if not 0 < port <= MAX_PORT:
             raise SimulatorError(f"relative target port {port} is not 1 to {MAX_PORT}")
         self.initiator = initiator

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ..errors import DeviceError
+from ..errors import DeviceError, quoted
 from ..scsi.outcome import Completion
 from ..simulator import store
 from ..simulator.values import Nexus, SimulatorError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 INITIATOR_PREFIX = "iqn.2003-08.example.mock:"
 DID_TIME_OUT = 0x03
+MAX_PORT_DIGITS = 5
 OPTIONS = ("initiator", "port", "profile")
 
 
@@ -40,7 +41,8 @@ class MockPath:
             initiator = INITIATOR_PREFIX + initiator
         port = options.get("port", "1")
         try:
-            self.nexus = Nexus(initiator, port=int(port) if port.isdigit() else 0)
+            plain = port.isascii() and port.isdigit() and len(port) <= MAX_PORT_DIGITS
+            self.nexus = Nexus(initiator, port=int(port) if plain else 0)
             self._require_file(options.get("profile"))
         except SimulatorError as error:
             raise DeviceError(str(error)) from None
@@ -116,7 +118,9 @@ def _split(name: str) -> tuple[str, dict[str, str]]:
     for item in query.split("&") if query else ():
         key, equals, value = item.partition("=")
         if key not in OPTIONS or not equals or not value:
-            raise DeviceError(f"has option {item!r}; expected {', '.join(OPTIONS)}, each =VALUE")
+            raise DeviceError(
+                f"has option {quoted(item)}; expected {', '.join(OPTIONS)}, each =VALUE"
+            )
         options[key] = value
     return file, options
 

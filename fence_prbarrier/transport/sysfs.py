@@ -105,11 +105,9 @@ class Node:
             except OSError:
                 continue  # no driver of that kind is bound; the caller says if none is
             for name in names:
-                number = read_attribute(os.path.join(self.device, folder, name, "dev"))
-                major, _, minor = number.partition(":")
-                if minor.isdigit():
-                    device_number = os.makedev(int(major), int(minor))
-                    return Node(os.path.join("/dev", name), kind, device_number, self.device)
+                number = _number(os.path.join(self.device, folder, name))
+                if number is not None:
+                    return Node(os.path.join("/dev", name), kind, number, self.device)
         return None
 
 
@@ -120,6 +118,19 @@ def read_attribute(path: str) -> str:
             return file.read(MAX_ATTRIBUTE_BYTES).decode("utf-8", "replace").strip()
     except OSError:
         return ""  # no caller takes "" for a good answer
+
+
+def _number(directory: str) -> int | None:
+    """A device's number, MAJOR:MINOR in its ``dev``; None where that is not there, or no number."""
+    parts = read_attribute(os.path.join(directory, "dev")).split(":")
+    if len(parts) != 2 or not all(_is_plain(part) for part in parts):
+        return None
+    return os.makedev(int(parts[0]), int(parts[1]))
+
+
+def _is_plain(text: str) -> bool:
+    # isdigit() alone would let digits pass that int() does not know.
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def find_nodes(path: str) -> list[Node]:
@@ -191,12 +202,10 @@ def _paths_of_map(directory: str) -> list[Node]:
         )
     nodes = []
     for name in _names(os.path.join(directory, "slaves")):
-        major, _, minor = read_attribute(os.path.join(directory, "slaves", name, "dev")).partition(
-            ":"
-        )
-        if not minor.isdigit():
+        number = _number(os.path.join(directory, "slaves", name))
+        if number is None:
             raise DeviceError(f"its path {name} went away while its paths were read; try again")
-        nodes.append(_block(os.path.join("/dev", name), os.makedev(int(major), int(minor))))
+        nodes.append(_block(os.path.join("/dev", name), number))
     if not nodes:
         raise DeviceError("is a multipath map without any path; bring a path back")
     return nodes

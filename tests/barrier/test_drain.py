@@ -81,6 +81,57 @@ def test_auto_resets_where_the_barrier_was_down() -> None:
     assert not _arrives_late(world)
 
 
+def test_auto_resets_where_the_barrier_went_down_meanwhile() -> None:
+    """The abort is answered GOOD, and aborts nothing of whoever could write without a key."""
+    world = _in_flight("spec", 2)
+    unit = world.units[FIRST]
+
+    def release(name: str, command: str) -> None:
+        if command == "PREEMPT AND ABORT" and len(unit.tasks) == 1:
+            world.send(1, FIRST, build.release(world.key(1)))
+            unit.submit(world.nexus(66), WRITE_10_ONE_BLOCK, b"none" * 128)
+            unit.add_fault(Fault("conflict"))
+
+    done, _ = world.finish(world.evicting(3, 2), release)
+    assert "reset" in done[FIRST].guarantee
+    assert not _arrives_late(world)
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_registration_that_came_and_went_let_a_write_in(stays: bool) -> None:
+    """It came after the removal and went before the read-back: only PRGENERATION tells.
+
+    With another one that stays, and is removed by an abort that is answered GOOD.
+    """
+    world = _in_flight("spec", 2)
+    unit = world.units[FIRST]
+    struck = []
+
+    def come_and_go(name: str, command: str) -> None:
+        if command == "PREEMPT AND ABORT":
+            struck.append(len(struck))
+        elif len(struck) == 1 and command == "READ FULL STATUS":
+            struck.append(len(struck))
+            key = world.key(2)
+            while not world.send(2, FIRST, build.register_and_ignore(key, True), path=1).good:
+                pass
+            unit.submit(world.nexus(2, 1), WRITE_10_ONE_BLOCK, b"late" * 128)
+            assert world.send(2, FIRST, build.register(key, 0, True), path=1).good
+            if stays:
+                while not world.send(2, FIRST, build.register_and_ignore(key, True)).good:
+                    pass
+
+    world.finish(world.evicting(3, 2), come_and_go)
+    assert struck and unit.tasks == {}
+    assert not world.can_write(2, FIRST)
+
+
+def test_wait_lets_that_much_time_pass() -> None:
+    world = _in_flight("spec", 2)
+    world.evict(3, 2, "wait:7")
+    assert world.paused_seconds == 7
+
+
 def test_lost_answer_of_preempt_and_abort() -> None:
     """auto makes sure by a reset; target cannot, and says so."""
     for drain in ("auto", "target"):
@@ -111,7 +162,7 @@ def test_the_reading_that_counts_is_taken_after_the_reset() -> None:
     world = _in_flight("lio", 2)
     world.evict(3, 2)
     names = [name for _, _, name in world.sent]
-    assert names.index("LOGICAL UNIT RESET") > names.index("PREEMPT AND ABORT")
+    assert names.index("LOGICAL UNIT RESET") > names.index("PREEMPT")
     assert names[-1] == "READ FULL STATUS"
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from fence_prbarrier.barrier import rules
 from fence_prbarrier.barrier.memory import Memory
+from fence_prbarrier.barrier.unit import Unit
 from fence_prbarrier.errors import (
     BarrierBroken,
     BarrierError,
@@ -157,6 +158,32 @@ def test_the_arbiter_is_the_same_whatever_the_order_of_the_names() -> None:
     world.evict(1, 2)
     changes = [unit for _, unit, name in world.sent if name == "PREEMPT AND ABORT"]
     assert changes[0] == FIRST
+
+
+def test_the_arbiter_is_the_same_whatever_the_devices_are_called() -> None:
+    """Rule 5: the kernel's names are another node's neither in order nor in number."""
+    world = three("spec", "spec", "spec")
+
+    def described(node: int) -> list[Unit]:
+        backwards = zip(world.units, ("/dev/sdc", "/dev/sdb", "/dev/sda"))
+        return [Unit(name, ((f"nexus {device}", device),)) for name, device in backwards]
+
+    world.described = described  # type: ignore[method-assign]
+    world.evict(1, 2)
+    changes = [unit for _, unit, name in world.sent if name == "PREEMPT AND ABORT"]
+    assert changes[0] == FIRST
+
+
+def test_another_life_of_the_caller_does_not_vouch_for_it() -> None:
+    """Rule 3, by key and not by node: another machine may have this number."""
+    world = three("spec")
+    memory = world.memory(1)
+    world.reboot(1)
+    world.join(1)
+    world.memories[1] = memory
+    with pytest.raises(NotMember, match="found of this node"):
+        world.evict(1, 2)
+    assert world.look(FIRST).lives(TAG, 2)
 
 
 def test_the_memory_of_another_boot_evicts_nobody() -> None:

@@ -283,3 +283,16 @@ def test_a_conflict_that_was_none_takes_no_registration_back() -> None:
     world.join(2)
     assert not world.units[FIRST].faults
     assert world.look(FIRST).count(world.key(2)) == 2
+
+
+def test_a_life_that_was_evicted_before_its_join_was_done_is_not_taken_up_again() -> None:
+    """An eviction that named it may be delayed, and must not hit who tries again."""
+    world = World("spec")
+    world.join(1)
+    steps = world.joining(2)
+    while next(steps)[1] != "REPORT CAPABILITIES" or not world.look(FIRST).lives(TAG, 2):
+        pass  # killed there: registered, and not remembered as joined
+    begun = world.key(2)
+    world.evict(1, 2)
+    world.join(2)
+    assert world.key(2) > begun

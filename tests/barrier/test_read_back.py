@@ -9,6 +9,7 @@ import pytest
 from fence_prbarrier.errors import BarrierBroken, ForeignProperty, NotMember
 from fence_prbarrier.key import Key
 from fence_prbarrier.scsi import command as build
+from fence_prbarrier.simulator.faults import Fault
 
 from .world import TAG, World
 
@@ -86,3 +87,43 @@ def test_another_machine_with_this_number_joins_meanwhile() -> None:
     with pytest.raises(BarrierBroken, match="other incarnations of this node"):
         world.finish(world.joining(4), after("REGISTER AND IGNORE EXISTING KEY", appear))
     assert world.look(LU).count(newer) == 1
+
+
+def test_another_node_switches_aptpl_off_meanwhile() -> None:
+    """Rule 7: the last registration wins, and this one was not the last."""
+    world = three()
+
+    def switch_off() -> None:
+        world.send(3, LU, build.register_and_ignore(world.key(3), aptpl=False))
+
+    with pytest.raises(BarrierBroken, match="APTPL was asked for"):
+        world.finish(world.joining(4), after("REGISTER AND IGNORE EXISTING KEY", switch_off))
+
+
+def test_the_same_number_in_another_cluster_is_not_the_victim() -> None:
+    """Rule 6: a registrant of another tag stays, whatever its number."""
+    world = three()
+    namesake = Key.build(0xBEEF, 2, 1)
+    world.send(60, LU, build.register_and_ignore(namesake, aptpl=True))
+    done = world.evict(3, 2)
+    assert done[LU].evicted == {world.key(2)}
+    assert world.look(LU).count(namesake) == 1
+
+
+def test_another_cluster_takes_over_between_two_tries() -> None:
+    """Rule 6: what is read after a conflict is looked at as what was read first."""
+    world = three()
+    tries = []
+
+    def before(name: str, command: str) -> None:
+        if command != "PREEMPT AND ABORT":
+            return
+        tries.append(command)
+        if len(tries) == 1:
+            world.send(60, LU, build.register_and_ignore(STRANGER, aptpl=False))
+            world.send(60, LU, build.preempt(STRANGER, world.key(1)))
+            world.units[LU].add_fault(Fault("conflict"))
+
+    with pytest.raises(ForeignProperty):
+        world.finish(world.evicting(3, 2), before)
+    assert len(tries) == 1 and world.look(LU).lives(TAG, 2)

@@ -11,17 +11,19 @@ from .guest import LabError, why_not
 from .san import Lab
 
 
-@pytest.fixture(scope="session")
-def running_lab() -> Iterator[Lab]:
-    """Boot the laboratory once for all tests; skip where that cannot be done.
-
-    Where CI is set a skipped laboratory would be a lie, so there it is a failure.
-    """
+def require() -> None:
+    """Skip where no laboratory can run; where CI is set that would be a lie, so there fail."""
     reason = why_not()
     if reason is not None:
         if os.environ.get("CI"):
             pytest.fail(f"CI is set, but the lab cannot run: {reason}", pytrace=False)
         pytest.skip(f"the lab cannot run: {reason}")
+
+
+@pytest.fixture(scope="session")
+def running_lab() -> Iterator[Lab]:
+    """Boot the laboratory once for all tests."""
+    require()
     with Lab() as lab:
         yield lab
 

@@ -35,6 +35,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
         inguest_scsi.reset,
         inguest_scsi.write,
         inguest_scsi.read,
+        inguest_scsi.run_file,
     )
 }
 

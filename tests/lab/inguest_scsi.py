@@ -25,6 +25,9 @@ BLOCK_BYTES = 512
 UNIT_ATTENTIONS_MAX = 8
 REGISTER_AND_IGNORE, CLEAR = 6, 3
 TEST_UNIT_READY = bytes(6)
+RESET_DEVICE_ONLY = 0x101  # no escalation to the target or the bus
+RECORD = struct.Struct(">BBHI")
+ANSWER = struct.Struct(">BBHBI")
 SWEEP_KEY = 0x5357454550  # the key under which leftovers are swept away
 
 
@@ -144,7 +147,7 @@ def sweep(units: list[list[str]]) -> list[str]:
 
 
 def reset(
-    nodes: list[str], argument: int = 0x101, nonblocking: bool = False
+    nodes: list[str], argument: int = RESET_DEVICE_ONLY, nonblocking: bool = False
 ) -> list[dict[str, Any]]:
     """SG_SCSI_RESET on all nodes at once, one thread each.
 
@@ -173,6 +176,44 @@ def reset(
     for thread in threads:
         thread.join()
     return replies
+
+
+def run_file(nodes: list[str], source: str, sink: str, timeout_ms: int = 30000) -> int:
+    """Send the commands of a file, in order, to these nodes; return how many they were.
+
+    Each command in `source` is RECORD (index of its node, CDB bytes, data-out bytes, data-in
+    bytes), CDB, data. Without a CDB it is a reset of the LU. Each answer in `sink` is ANSWER
+    (errno, status, host status, sense bytes, data bytes), sense, data.
+    """
+    with open(source, "rb") as file:
+        todo = memoryview(file.read())
+    answers, at, count = bytearray(), 0, 0
+    descriptors = [os.open(node, os.O_RDWR | os.O_NONBLOCK) for node in nodes]
+    try:
+        while at < len(todo):
+            index, cdb_bytes, out_bytes, length = RECORD.unpack_from(todo, at)
+            at += RECORD.size
+            cdb = bytes(todo[at : at + cdb_bytes])
+            out = bytes(todo[at + cdb_bytes : at + cdb_bytes + out_bytes])
+            at += cdb_bytes + out_bytes
+            fd, failed, reply = descriptors[index], 0, dict.fromkeys(("sense", "data"), "")
+            try:
+                if cdb:
+                    reply = _v3(fd, cdb, out, length, timeout_ms)
+                else:
+                    fcntl.ioctl(fd, SG_SCSI_RESET, struct.pack("i", RESET_DEVICE_ONLY))
+            except OSError as error:
+                failed = error.errno or 0
+            sense, data = bytes.fromhex(reply["sense"]), bytes.fromhex(reply["data"])
+            status, host = (int(reply.get(word, 0)) for word in ("status", "host_status"))
+            answers += ANSWER.pack(failed, status, host, len(sense), len(data)) + sense + data
+            count += 1
+    finally:
+        for fd in descriptors:
+            os.close(fd)
+    with open(sink, "wb") as file:
+        file.write(answers)
+    return count
 
 
 def _direct(node: str, flags: int, use: Callable[[int, mmap.mmap], None]) -> dict[str, Any]:

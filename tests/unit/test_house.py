@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "volume_groups": {"errors", "files", "finding", "lvm"},
     "dispatcher": {"errors", "scsi", "barrier", "devices", "threads"},
     "discovery": {"errors", "barrier", "devices", "dispatcher", "threads"},
-    "supervisor": {"dispatcher"},
+    "supervisor": {"dispatcher", "errors"},
     "agent": {
         "__init__", "errors", "key", "barrier", "cluster", "devices", "discovery", "dispatcher",
         "files", "finding", "sightings", "state", "supervisor", "volume_groups",

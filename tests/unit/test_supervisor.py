@@ -105,14 +105,24 @@ def test_a_worker_that_exits_is_no_success() -> None:
         assert answer.err == [f"the worker ended without an answer, exit code {code}"]
 
 
-@pytest.mark.parametrize("defect", [ValueError("x"), OSError(5, "y"), MemoryError(), KeyError("k")])
-def test_a_defect_is_one_line_and_no_success(defect: Exception) -> None:
+@pytest.mark.parametrize(
+    ("defect", "words"),
+    [
+        (ValueError("x"), "internal error: ValueError"),
+        (KeyError("k"), "internal error: KeyError"),
+        (OSError(5, "y", "/file"), "y: /file"),
+        (OSError("text only"), "text only: input or output"),
+        (MemoryError(), "no memory"),
+        (ImportError("z"), "cannot be loaded: z"),
+    ],
+)
+def test_a_defect_is_one_line_and_no_success(defect: Exception, words: str) -> None:
     def work(pipe: Pipe) -> Answer:
         raise defect
 
     answer, _, _ = _supervise(work)
     assert (answer.code, answer.out, len(answer.err)) == (1, [], 1)
-    assert type(defect).__name__ in answer.err[0] and "\n" not in answer.err[0]
+    assert words in answer.err[0] and "\n" not in answer.err[0]
 
 
 def test_an_answer_that_was_cut_off_is_no_success() -> None:

@@ -1,0 +1,19 @@
+"""The fixture `lio`: a lab of one LU, booted once and ended with its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ..lab.conftest import require
+from ..lab.san import Lab
+from .sides import Lio
+
+
+@pytest.fixture(scope="package")
+def lio() -> Iterator[Lio]:
+    """LIO, as its three initiators reach it; skips where no lab can run."""
+    require()
+    with Lab(1) as lab:
+        yield Lio(lab)

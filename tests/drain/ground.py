@@ -1,0 +1,169 @@
+"""A storage whose writes are late, a survivor and a victim in kernels of their own.
+
+What the victim has in flight is held up below the target (dm-delay below iblock).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from ..cluster.cluster import Cluster
+from ..cluster.node import Node
+from ..lab.guest import Job, Result
+from ..lab.model import MIB, Reply, unit
+
+SURVIVOR, VICTIM = NAMES = ("n1", "n2")
+LUN = 0
+DELAY_MS = 3000
+# After so long whatever was in flight has arrived: the delay, the reconnect of a host that
+# was thawed, and what it sends again.
+LATE_S = DELAY_MS / 1000 + 5
+BEGIN_TIMEOUT_S = 20.0
+END_TIMEOUT_S = 150.0
+DISK = "/run/lab/disks/disk0"
+BURST = "inguest_burst.py"
+# Writes, and flushes, that dm-delay holds (drivers/md/dm-delay.c, delay_status).
+HELD = "dmsetup status lab-disk0"
+
+
+class Load(NamedTuple):
+    """What the victim has in flight: so many writes of so many bytes."""
+
+    count: int
+    size: int
+
+    def __str__(self) -> str:
+        kib = self.size / 1024
+        return f"{self.count} x {kib:g} KiB"
+
+
+# Immediate data only; data that the target asks for (R2T), more than one burst (MaxBurstLength).
+SMALL, LARGE = Load(32, 4096), Load(8, MIB)
+STATES = ("alive", "frozen", "dead")
+
+
+class Ground:
+    """The lab: a storage, a survivor and a victim."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        """Take a cluster that has booted."""
+        self.cluster = cluster
+        self.storage = cluster.storage
+        (self.unit,) = self.storage.units
+
+    @property
+    def survivor(self) -> Node:
+        """The node that fences."""
+        return self.cluster.node(SURVIVOR)
+
+    @property
+    def victim(self) -> Node:
+        """The node that is fenced."""
+        return self.cluster.node(VICTIM)
+
+    # -- before the strike --------------------------------------------------------------
+
+    def prepare(self, holder: str) -> None:
+        """Everybody alive and joined, ``holder`` first, so that it holds the reservation."""
+        self.delay(0)
+        if self.victim.on and self.victim.frozen:
+            self.victim.thaw()
+        if not self.victim.on:
+            self.victim.boot()
+        for node in (self.survivor, self.victim):
+            node.await_devices()
+        self.survivor.call("sweep", units=[[node] for node in (self.survivor.dev(LUN),)])
+        self.victim.call("sweep", units=[[node] for node in (self.victim.dev(LUN),)])
+        for name in sorted(NAMES, key=lambda name: name != holder):
+            said = self.cluster.node(name).agent("on", name, rejoin="allow")
+            assert said.code == 0, said
+        assert self.storage.bears(LUN).holder == holder
+
+    def delay(self, write_ms: int) -> None:
+        """Hold writes up from now on, and those that are on their way no longer."""
+        self.storage.set_delay(self.unit, write_ms)
+
+    def burst(self, load: Load, word: str = "late") -> Job:
+        """Have the victim begin to write; return when the store holds some of it up."""
+        job = self.start(load, word)
+        self.cluster.storage.wait_for(
+            lambda: self.held() >= min(load.count, 4), BEGIN_TIMEOUT_S, "writes in flight"
+        )
+        return job
+
+    def start(self, load: Load, word: str) -> Job:
+        """Have the victim begin to write; return at once."""
+        victim = self.victim
+        victim.guest.share(BURST, (Path(__file__).parent / BURST).read_bytes())
+        words = ["/usr/bin/python3", f"/lab/{BURST}", victim.dev(LUN)]
+        return victim.spawn(" ".join([*words, str(load.count), str(load.size), word]))
+
+    def held(self) -> int:
+        """Return how many writes the store holds up at the moment."""
+        return int(self.storage.ok(HELD).split()[4])
+
+    def make(self, state: str) -> None:
+        """Let the victim be alive, frozen or dead from now on."""
+        if state == "frozen":
+            self.victim.freeze()
+        elif state == "dead":
+            self.victim.kill()
+
+    # -- the strike -----------------------------------------------------------------------
+
+    def fence(self, **options: object) -> Result:
+        """Run the agent's `off` on the survivor."""
+        return self.survivor.agent("off", VICTIM, timeout=END_TIMEOUT_S, **options)
+
+    def scsi(self, cdb: bytes, out: bytes = b"", timeout: float = 60.0) -> Reply:
+        """Send one command of the survivor, with nothing of the product in between."""
+        said = self.survivor.call(
+            "scsi",
+            timeout=END_TIMEOUT_S,
+            node=self.survivor.sg(LUN),
+            cdb=cdb.hex(),
+            out=out.hex(),
+            timeout_ms=int(timeout * 1000),
+        )
+        return Reply.of(said)
+
+    def reset(self) -> tuple[str, float]:
+        """LU reset by the survivor: the error's name or '', and seconds."""
+        nodes = [self.survivor.sg(LUN)]
+        (said,) = self.survivor.call("reset", timeout=END_TIMEOUT_S, nodes=nodes)
+        return said["errno"], said["seconds"]
+
+    # -- after it -------------------------------------------------------------------------
+
+    def keep(self, name: str) -> None:
+        """Copy the medium, below the target."""
+        self.storage.ok(f"cp {DISK} /run/lab/{name}")
+
+    def digest(self) -> str:
+        """Return a digest of all that the survivor reads through the target."""
+        return self.survivor.ok(
+            f"dd if={self.survivor.dev(LUN)} bs=1M iflag=direct status=none | md5sum", timeout=90
+        )
+
+    def changed_since(self, name: str) -> int:
+        """Return how many bytes of the medium differ from a copy."""
+        said = self.storage.sh(f"cmp -l {DISK} /run/lab/{name} | wc -l")
+        return int(said.output)
+
+    @contextmanager
+    def nothing_late(self) -> Iterator[list[int]]:
+        """Compare the medium at the begin and LATE_S after the end; fills the list with a count."""
+        came: list[int] = []
+        self.keep("after")
+        yield came
+        time.sleep(LATE_S)
+        came.append(self.changed_since("after"))
+
+
+def cluster() -> Cluster:
+    """Return the machines, before they boot."""
+    return Cluster(nodes=NAMES, units=[unit(LUN, delay_ms=0)], started=False)
