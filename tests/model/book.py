@@ -18,6 +18,9 @@ NEW_PATH = Bounds("evicted with a new path", (OFF_2, Agent(2, (on(),))), HALF, p
 NEW_PATH_DUEL = Bounds("duel with a new path", (OFF_2, Agent(2, (on(),)), OFF_1), HALF, paths=2)
 TOGETHER = Bounds("joining together", (Agent(1, (on(),)), Agent(2, (on(),))))
 SAME_VICTIM = Bounds("two evict a third", (Agent(1, (off(3),)), Agent(2, (off(3),))), THREE)
+CHAIN = Bounds(
+    "evicted while fencing who is gone", (Agent(1, (off(3), off(2))), Agent(2, (off(3),))), THREE
+)
 AGAIN = Bounds(
     "evicted, on again, off again", (Agent(1, (off(2), off(2))), Agent(2, (on(), on()))), BOTH
 )
@@ -85,6 +88,7 @@ BOUNDED = [
     on_each(NEW_PATH_DUEL, "spec"),
     on_each(TOGETHER, "spec", 1, 2),
     SAME_VICTIM,
+    CHAIN,
     AGAIN,
     WATCHED,
     on_each(DUEL, "liar")._replace(name="a target that lies", never=True, duel=False),

@@ -85,16 +85,14 @@ def check_sent(sender: Sender, cdb: bytes, data_out: bytes) -> Violations:
     if action in REGISTERING and sender.kind == "off":
         found.append(("rule 3", "off registers"))
     if action in PREEMPTING:
-        found += _check_preempt(sender, action, key, subject)
+        found += _check_preempt(sender, key, subject)
     return found
 
 
-def _check_preempt(sender: Sender, action: int, key: int, subject: int) -> Violations:
+def _check_preempt(sender: Sender, key: int, subject: int) -> Violations:
     victim = Key(subject)
     if victim == sender.key:
         return [("rule 8", "a node preempts its own life")]
-    if action != codes.PREEMPT_AND_ABORT:
-        return [("rule 9", "PREEMPT without ABORT")]
     if sender.kind == "on":
         own = Key(sender.key) if sender.key else None
         if own is None or (victim.tag, victim.node) != (TAG, sender.node) or victim > own:
