@@ -35,7 +35,7 @@ MAX_LINE_BYTES = 1 << 16
 WORKER_MARGIN_SECONDS = 1.0
 WORKER_MARGIN_SHARE = 0.05
 # How long a reader of stdout may take for what a pipe takes at once; a pager has it all by then.
-OUTPUT_SECONDS = 10.0
+OUTPUT_SECONDS = 5.0
 QUOTES = "\"'"
 # Instance attributes of Pacemaker's own that no agent asked for.
 SENT_BY_PACEMAKER = ("nodeid",)
