@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -241,3 +242,18 @@ def test_only_the_standard_library_and_lxml_are_imported() -> None:
     for path in MODULES:
         heads = {name.split(".")[0] for name in _imports(path)}
         assert heads <= {*known, "fence_prbarrier", "lxml", "_sha256"}, path
+
+
+# Four kernels and half an hour: `make cluster`.
+NOT_IN_MAKE_TEST = {"cluster"}
+
+
+def test_every_folder_of_tests_is_run() -> None:
+    """A folder that `make test` does not know would pass unseen."""
+    root = PACKAGE.parent
+    settings = (root / "pyproject.toml").read_text()
+    listed = set(
+        re.findall(r'"tests/(\w+)",', settings.partition("testpaths")[2].partition("]")[0])
+    )
+    there = {path.parent.name for path in (root / "tests").glob("*/test_*.py")}
+    assert listed == there - NOT_IN_MAKE_TEST
