@@ -94,7 +94,8 @@ def test_modules_of_an_attacker(script: Path, scene: Scene, home: Path, place: s
     user_site.mkdir(parents=True)
     (user_site / "x.pth").write_text("import os; os._exit(77)\n")
     environment = {"PYTHONSTARTUP": str(home / "os.py"), "PYTHONINSPECT": "1",
-                   "PYTHONOPTIMIZE": "2", "PYTHONPYCACHEPREFIX": str(home), "PYTHONBREAKPOINT": "os.abort",
+                   "PYTHONOPTIMIZE": "2", "PYTHONPYCACHEPREFIX": str(home),
+                   "PYTHONBREAKPOINT": "os.abort",
                    "PYTHONWARNINGS": "error", "PYTHONDUMPREFS": "1", "TMPDIR": str(home),
                    "PATH": str(home), "LC_ALL": "xx_XX.none", "LANGUAGE": "../..",
                    "PYTHONIOENCODING": "rot13", "OCF_ROOT": str(home)}  # fmt: skip
@@ -158,7 +159,8 @@ LIMITS = [
     *[(resource.RLIMIT_STACK, number << 10) for number in (64, 256)],
 ]  # fmt: skip
 NAMES = {resource.RLIMIT_NOFILE: "files", resource.RLIMIT_AS: "memory",
-         resource.RLIMIT_DATA: "data", resource.RLIMIT_FSIZE: "file size", resource.RLIMIT_STACK: "stack"}  # fmt: skip
+         resource.RLIMIT_DATA: "data", resource.RLIMIT_FSIZE: "file size",
+         resource.RLIMIT_STACK: "stack"}  # fmt: skip
 
 
 def _run_limited(scene: Scene, act: Act, kind: int, limit: int) -> Result:
