@@ -12,7 +12,7 @@ from tests.agent.stage import Result, assert_refused, run_raw
 from .checks import Violation
 from .processes import check, play, stage_in
 
-ROUNDS = 40
+ROUNDS = 30
 SEED = 20261125
 DIGITS = "9" * 5000
 

@@ -221,6 +221,7 @@ def test_a_pattern_that_cannot_be_read_is_told_in_our_words(
         lambda text: Cluster(TAG, {"n": 1}).local_number(text),
         check_policy,
         lambda text: Store(text, TAG, NODE),
+        lambda text: parse(f"  wz--ns:{text}:[{text}]\n", ""),
         lambda text: MockPath(f"/x?{text}", "n1"),
         lambda text: finding.expand([f"/{text}*"], list, lambda _: None),
     ],
