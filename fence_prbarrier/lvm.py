@@ -126,7 +126,8 @@ def parse(said: str, complaints: str) -> list[str]:
         if not os.path.isabs(name):  # "[unknown]"
             raise DeviceError(
                 f"volume group {_short(group, MAX_NAME)}: {PROGRAM} misses a physical volume"
-                f" ({_short(name, MAX_NAME)}): bring the disk back, or give the shared disks in devices or devices_file"
+                f" ({_short(name, MAX_NAME)}): bring the disk back, or give the shared disks in"
+                " devices or devices_file"
             )
         names.append(name)
     return list(dict.fromkeys(names))
