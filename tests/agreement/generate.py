@@ -54,8 +54,12 @@ SHORT_LENGTHS = (0, 1, 4, 5, 6, 7, 8, 9, 12, 15, 16, 20, 21, 22, 23, 24, 25, 31,
 class Generator:
     """Makes one sequence after another."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, names_ports: bool = True) -> None:
+        """Begin; without `names_ports` no command bears a TransportID."""
         self.random = random.Random(seed)
+        ports = (Generator.register_ports, Generator.move, Generator.odd_out)
+        gone = () if names_ports else ports
+        self.makers, self.weights = zip(*(each for each in WEIGHTS if each[0] not in gone))
         self.side: Simulated
 
     def sequence(self, side: Simulated) -> list[Command]:
@@ -64,8 +68,8 @@ class Generator:
         commands = self._scene() if self.random.random() < 0.75 else []
         for command in commands:
             side.send(command)
-        makers, weights = zip(*WEIGHTS)
-        for maker in self.random.choices(makers, weights, k=self.random.choice(LENGTHS)):
+        length = self.random.choice(LENGTHS)
+        for maker in self.random.choices(self.makers, self.weights, k=length):
             command = maker(self, self.random.randrange(3))
             side.send(command)
             commands.append(command)
