@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from .errors import MAX_QUOTED, InvalidInput, quoted
+from .files import read_regular
 from .key import MAX_NODE, check_node, check_tag, tag_of_cluster
 
 TYPE_CHECKING = False
@@ -158,8 +159,7 @@ def read_corosync_conf(path: str) -> tuple[str, list[tuple[str, str]]]:
     """(cluster name or "", [(node name, node id as text)]) of a corosync.conf(5)."""
     remedy = "set nodes and cluster_name, or mend it"
     try:
-        with open(path, "rb") as file:
-            raw = file.read(MAX_COROSYNC_CONF_BYTES + 1)
+        raw = read_regular(path, MAX_COROSYNC_CONF_BYTES + 1)
     except OSError as error:
         raise InvalidInput(f"{path}: {error.strerror}; {remedy}") from None
     if len(raw) > MAX_COROSYNC_CONF_BYTES:

@@ -131,6 +131,12 @@ def _register_everywhere(
                 # A new path, then; if an eviction comes now, the count will tell.
                 outcome = yield from _insist(path, register(0, own, persist))
             if outcome.verdict == verdicts.CONFLICT:
+                # Registered, then.  With ours, where the first conflict was not about the key:
+                # what was not added must not be taken back as if it were.
+                outcome = yield from _insist(path, register(own, own, persist))
+                if outcome.good:
+                    continue
+            if outcome.verdict == verdicts.CONFLICT:
                 # The nexus bears a key of an older life, or got ours just now.
                 outcome = yield from _insist(path, register_and_ignore(own, persist))
         else:

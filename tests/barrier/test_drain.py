@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fence_prbarrier.barrier.drain import check_policy, resolve
+from fence_prbarrier.barrier.drain import Drain, check_policy, resolve
 from fence_prbarrier.errors import BarrierBroken, CommandFailed, InvalidInput
 from fence_prbarrier.scsi import command as build
+from fence_prbarrier.simulator.codes import LOGICAL_UNIT_RESET
 from fence_prbarrier.simulator.faults import Fault
 
 from .world import WRITE_10_ONE_BLOCK, World
@@ -81,6 +82,57 @@ def test_auto_resets_where_the_barrier_was_down() -> None:
     assert not _arrives_late(world)
 
 
+def test_auto_resets_where_the_barrier_went_down_meanwhile() -> None:
+    """The abort is answered GOOD, and aborts nothing of whoever could write without a key."""
+    world = _in_flight("spec", 2)
+    unit = world.units[FIRST]
+
+    def release(name: str, command: str) -> None:
+        if command == "PREEMPT AND ABORT" and len(unit.tasks) == 1:
+            world.send(1, FIRST, build.release(world.key(1)))
+            unit.submit(world.nexus(66), WRITE_10_ONE_BLOCK, b"none" * 128)
+            unit.add_fault(Fault("conflict"))
+
+    done, _ = world.finish(world.evicting(3, 2), release)
+    assert "reset" in done[FIRST].guarantee
+    assert not _arrives_late(world)
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_registration_that_came_and_went_let_a_write_in(stays: bool) -> None:
+    """It came after the removal and went before the read-back: only PRGENERATION tells.
+
+    With another one that stays, and is removed by an abort that is answered GOOD.
+    """
+    world = _in_flight("spec", 2)
+    unit = world.units[FIRST]
+    struck = []
+
+    def come_and_go(name: str, command: str) -> None:
+        if command == "PREEMPT AND ABORT":
+            struck.append(len(struck))
+        elif len(struck) == 1 and command == "READ FULL STATUS":
+            struck.append(len(struck))
+            key = world.key(2)
+            while not world.send(2, FIRST, build.register_and_ignore(key, True), path=1).good:
+                pass
+            unit.submit(world.nexus(2, 1), WRITE_10_ONE_BLOCK, b"late" * 128)
+            assert world.send(2, FIRST, build.register(key, 0, True), path=1).good
+            if stays:
+                while not world.send(2, FIRST, build.register_and_ignore(key, True)).good:
+                    pass
+
+    world.finish(world.evicting(3, 2), come_and_go)
+    assert struck and unit.tasks == {}
+    assert not world.can_write(2, FIRST)
+
+
+def test_wait_lets_that_much_time_pass() -> None:
+    world = _in_flight("spec", 2)
+    world.evict(3, 2, "wait:7")
+    assert world.paused_seconds == 7
+
+
 def test_lost_answer_of_preempt_and_abort() -> None:
     """auto makes sure by a reset; target cannot, and says so."""
     for drain in ("auto", "target"):
@@ -93,6 +145,53 @@ def test_lost_answer_of_preempt_and_abort() -> None:
         else:
             with pytest.raises(CommandFailed, match="no PREEMPT AND ABORT was seen to end"):
                 world.evict(3, 2, drain)
+
+
+def test_lio_is_asked_for_no_abort() -> None:
+    """It would wait for a host that may be dead; the reset is given nothing to wait for."""
+    for drain in ("auto", "reset"):
+        world = _in_flight("lio", 2)
+        world.evict(3, 2, drain)
+        changes = [name for _, _, name in world.sent if not name.startswith("READ")]
+        assert changes == ["PREEMPT", "SYNCHRONIZE CACHE", "LOGICAL UNIT RESET"]
+
+
+def test_reset_elsewhere_comes_on_top_of_the_abort() -> None:
+    world = _in_flight("spec", 2)
+    world.evict(3, 2, "reset")
+    changes = [name for _, _, name in world.sent if not name.startswith("READ")]
+    assert changes == ["PREEMPT AND ABORT", "LOGICAL UNIT RESET"]
+
+
+@pytest.mark.parametrize("kind", ["lost-reply", "lost-command"])
+def test_what_comes_before_the_reset_may_fail(kind: str) -> None:
+    """SYNCHRONIZE CACHE only makes the reset quick."""
+    world = _in_flight("lio", 2)
+    fault = Fault(kind)
+    fault.opcode = 0x35
+    world.units[FIRST].add_fault(fault)
+    assert "reset" in world.evict(3, 2)[FIRST].guarantee
+    assert not _arrives_late(world)
+
+
+def test_preempt_needs_a_reset() -> None:
+    with pytest.raises(ValueError, match="PREEMPT without a reset"):
+        Drain("odd", if_unconfirmed=True, reset_alone=True)
+    for policy in ("auto", "reset", "target", "wait:3"):
+        for vendor in ("LIO-ORG", "OTHER"):
+            drain = resolve(policy, vendor, "x")
+            assert drain.always or not drain.reset_alone
+
+
+def test_a_reset_that_waits_for_the_end_of_a_session() -> None:
+    """Given up by the kernel, and the session lost with it: tried again until it is back."""
+    world = _in_flight("lio", 2)
+    fault = Fault("dead-path")
+    fault.opcode, fault.times = LOGICAL_UNIT_RESET, 49
+    world.units[FIRST].add_fault(fault)
+    world.evict(3, 2)
+    assert [name for _, _, name in world.sent].count("LOGICAL UNIT RESET") == 50
+    assert not _arrives_late(world)
 
 
 def test_reset_that_fails_fails_the_eviction() -> None:

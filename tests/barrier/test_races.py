@@ -10,8 +10,9 @@ from fence_prbarrier.barrier.everywhere import inspect_everywhere
 from fence_prbarrier.errors import BarrierBroken, BarrierError, InvalidInput, NotMember
 from fence_prbarrier.scsi import command as build
 from fence_prbarrier.simulator import textform
+from fence_prbarrier.simulator.faults import parse_fault
 
-from .world import TAG, World
+from .world import TAG, WRITE_10_ONE_BLOCK, World
 
 FIRST = "naa.60000"
 SECOND = "naa.60001"
@@ -211,6 +212,77 @@ def test_a_boot_that_was_cut_short_goes_on_with_its_incarnation() -> None:
     world.clock += 60
     world.join(1)
     assert world.key(1) == key
+
+
+def test_what_slipped_in_and_went_before_the_read_back_is_drained() -> None:
+    """Rule 9: the victim registers a new path after PREEMPT AND ABORT, writes, and takes it back.
+
+    Its own join finds that it has been evicted.  No key tells of it any more when the
+    evictor reads back, and the write is in the device: PRGENERATION tells.
+    """
+    world = World("spec")
+    world.join(1)
+    world.join(2)
+    unit, tags = world.units[FIRST], []
+    path = world.nexus(2, 1)
+
+    def slip() -> None:
+        world.send(2, FIRST, build.register(0, world.key(2), True), path=1)
+        tags.append(unit.submit(path, WRITE_10_ONE_BLOCK, bytes([2]) * 512))
+        assert not unit.tasks[tags[0]].verdict
+        world.send(2, FIRST, build.register(world.key(2), 0, True), path=1)
+
+    looked = []
+
+    def strike(name: str, command: str) -> None:
+        looked.append(command)
+        if looked[-2:] == ["PREEMPT AND ABORT", "READ FULL STATUS"]:
+            slip()
+
+    world.finish(world.evicting(1, 2), strike)
+    assert tags, "it was let write"
+    assert unit.complete(tags[0]) is None, "and that can take effect no more"
+
+
+def test_a_registration_that_stays_needs_no_second_drain() -> None:
+    """Another node joins meanwhile: what it did is there to be seen."""
+    world = World("spec")
+    for node in (1, 2):
+        world.join(node)
+    strike = Once(FIRST, "PREEMPT", lambda: world.join(3))
+    world.finish(world.evicting(1, 2), strike)
+    assert strike.done
+    assert [each for each in world.sent if "RESET" in each[2]] == []
+
+
+def test_an_evicted_node_fences_nobody_by_a_path_that_slips_in() -> None:
+    """Rule 3: its key is back on a path that it was registering, not on those that it had."""
+    world = World("spec", paths=1)
+    for node in (1, 2):
+        world.join(node)
+    world.evict(1, 2)
+    world.paths = 2
+    world.send(2, FIRST, build.register(0, world.key(2), True), path=1)
+    assert world.look(FIRST).count(world.key(2)) == 1
+    with pytest.raises(BarrierError, match="RESERVATION CONFLICT"):
+        world.evict(2, 1)
+    assert world.look(FIRST).count(world.key(1)) == 1
+    held = world.look(FIRST).reservation
+    assert held is not None and held.key == world.key(1)
+
+
+def test_a_conflict_that_was_none_takes_no_registration_back() -> None:
+    """Rule 8: what the path bore before is not counted as added."""
+    world = World("spec", paths=1)
+    world.join(1)
+    world.join(2)
+    world.paths = 2
+    world.units[FIRST].add_fault(
+        parse_fault(["conflict", "initiator=iqn.2003-08.example:n2", "op=5f"])
+    )
+    world.join(2)
+    assert not world.units[FIRST].faults
+    assert world.look(FIRST).count(world.key(2)) == 2
 
 
 def test_a_life_that_was_evicted_before_its_join_was_done_is_not_taken_up_again() -> None:

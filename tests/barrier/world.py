@@ -50,6 +50,7 @@ class World:
         self.memories: dict[int, Memory] = {}
         self.clock = 1_790_000_000
         self.sent: list[tuple[int, str, str]] = []
+        self.paused_seconds = 0.0
 
     def nexus(self, node: int, path: int = 0) -> Nexus:
         return Nexus(f"iqn.2003-08.example:n{node}", port=path + 1)
@@ -87,6 +88,7 @@ class World:
             while True:
                 action = request.action
                 if isinstance(action, Pause):
+                    self.paused_seconds += action.seconds
                     outcome = Outcome("good", "paused")
                 else:
                     yield name, action.name

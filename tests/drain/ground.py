@@ -5,6 +5,7 @@ What the victim has in flight is held up below the target (dm-delay below iblock
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,18 +32,20 @@ HELD = "dmsetup status lab-disk0"
 
 
 class Load(NamedTuple):
-    """What the victim has in flight: so many writes of so many bytes."""
+    """So many writes of so many bytes, in flight when the store holds ``held`` of them."""
 
     count: int
     size: int
+    held: int
 
     def __str__(self) -> str:
         kib = self.size / 1024
         return f"{self.count} x {kib:g} KiB"
 
 
-# Immediate data only; data that the target asks for (R2T), more than one burst (MaxBurstLength).
-SMALL, LARGE = Load(32, 4096), Load(8, MIB)
+# All data with the command; or asked for burst by burst (R2T, MaxBurstLength), and then the
+# strike comes while some is still on its way.
+SMALL, LARGE = Load(64, 4096, 32), Load(16, MIB, 1)
 STATES = ("alive", "frozen", "dead")
 
 
@@ -54,6 +57,7 @@ class Ground:
         self.cluster = cluster
         self.storage = cluster.storage
         (self.unit,) = self.storage.units
+        self._words = itertools.count()
 
     @property
     def survivor(self) -> Node:
@@ -87,17 +91,15 @@ class Ground:
         """Hold writes up from now on, and those that are on their way no longer."""
         self.storage.set_delay(self.unit, write_ms)
 
-    def burst(self, load: Load, word: str = "late") -> Job:
-        """Have the victim begin to write; return when the store holds some of it up."""
-        job = self.start(load, word)
-        self.cluster.storage.wait_for(
-            lambda: self.held() >= min(load.count, 4), BEGIN_TIMEOUT_S, "writes in flight"
-        )
+    def burst(self, load: Load) -> Job:
+        """Have the victim begin to write; return when the store holds as much up as wanted."""
+        job = self.start(load)
+        self.storage.wait_for(lambda: self.held() >= load.held, BEGIN_TIMEOUT_S, "writes in flight")
         return job
 
-    def start(self, load: Load, word: str) -> Job:
-        """Have the victim begin to write; return at once."""
-        victim = self.victim
+    def start(self, load: Load) -> Job:
+        """Have the victim begin to write what was never written before; return at once."""
+        victim, word = self.victim, f"late-{next(self._words)}"
         victim.guest.share(BURST, (Path(__file__).parent / BURST).read_bytes())
         words = ["/usr/bin/python3", f"/lab/{BURST}", victim.dev(LUN)]
         return victim.spawn(" ".join([*words, str(load.count), str(load.size), word]))
@@ -166,4 +168,4 @@ class Ground:
 
 def cluster() -> Cluster:
     """Return the machines, before they boot."""
-    return Cluster(nodes=NAMES, units=[unit(LUN, delay_ms=0)], started=False)
+    return Cluster(nodes=NAMES, units=[unit(LUN, 32, delay_ms=0)], started=False)

@@ -50,14 +50,15 @@ def _read(name: str, content: bytes, load: Callable[[str], Any]) -> Any:
 
 
 def _damaged(name: str, content: bytes, where: int, load: Callable[[str], Any]) -> None:
-    """A bit that flips, or an end that is lost, is noticed."""
-    at = where * (len(content) - 1) // 255
-    for bit in (1, 32, 128):
-        flipped = content[:at] + bytes((content[at] ^ bit,)) + content[at + 1 :]
-        got = _read(name, flipped, load)
-        require(isinstance(got, Refused), f"byte {at} changed, and nobody notices", content)
-    got = _read(name, content[:at], load)
-    require(isinstance(got, Refused), f"cut off after {at} bytes, and nobody notices", content)
+    """A bit that flips, or an end that is lost, is noticed: there, and at some more places."""
+    last = len(content) - 1
+    for at in {where * last // 255, last // 3, last // 2, last * 2 // 3, last - 14}:
+        for bit in (1, 32, 128):
+            flipped = content[:at] + bytes((content[at] ^ bit,)) + content[at + 1 :]
+            got = _read(name, flipped, load)
+            require(isinstance(got, Refused), f"byte {at} changed, and nobody notices", content)
+        got = _read(name, content[:at], load)
+        require(isinstance(got, Refused), f"cut off after {at} bytes, unnoticed", content)
 
 
 def state_file(data: bytes) -> None:
@@ -77,7 +78,9 @@ def state_file(data: bytes) -> None:
     # Of another boot only the incarnation is of use, so the rest is not read.
     require(found.end() == len(body.decode()) or not current, "more than is believed", content)
     require((got.current, got.incarnation) == (current, int(incarnation)), "another life", got)
-    told = {} if not current else {unit[1]: unit for unit in UNIT.findall(units)}
+    listed = UNIT.findall(units) if current else []
+    told = {unit[1]: unit for unit in listed}
+    require(len(told) == len(listed), "a LU stands there twice", units)
     require(set(got.joined) == set(told), "other LUs were joined", got.joined, told)
     for unit, standing in got.joined.items():
         kind, _, count, lines = told[unit]

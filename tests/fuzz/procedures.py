@@ -86,6 +86,8 @@ class HostileWorld(World):
         script, what = self.script, self.script.number() % 16
         cdb = getattr(action, "cdb", b"")
         room = getattr(action, "data_in_length", 0)
+        if what == 7:  # tells another state than it is in; a change it says to have made
+            return Completion(0, b"", self._picture(cdb, *script.take(2).ljust(2, b"\0"))[:room])
         if what == 8:  # executes nothing, and says anything
             return Completion(0, b"", script.take(script.number() * 2)[:room])
         if what == 9:
@@ -109,6 +111,31 @@ class HostileWorld(World):
         if what == 13:
             return Completion(host=script.number() % 32 or 3)
         return answer
+
+    def _picture(self, cdb: bytes, who: int, how: int) -> bytes:
+        """A well-formed reply: some of five keys, one holder, none or two, some generation."""
+        own = self.memory(OWN).key or TAG << 48 | OWN << 32 | 1
+        victim = self.memory(VICTIM).key or TAG << 48 | VICTIM << 32 | 1
+        everybody = (own, victim, victim - 1, TAG << 48 | OTHER << 32 | 9, 0x1234000100000001)
+        keys = [int(key) for bit, key in enumerate(everybody) if who >> bit & 1]
+        kind = (5, 5, 5, 5, 1, 6, 7, 8)[how >> 3 & 7]
+        holders = keys[:2] if how & 7 == 7 else keys[how & 7 : (how & 7) + 1]
+        if how & 7 == 6:  # one key on two nexuses, and both hold
+            keys, holders = keys + keys[:1], keys[:1]
+        action = cdb[1] if cdb[:1] == b"\x5e" else None
+        body = b""
+        if action == READ_KEYS:
+            body = b"".join(key.to_bytes(8, "big") for key in keys)
+        elif action == READ_RESERVATION and holders:
+            holder = 0 if kind > 6 else holders[0]
+            body = holder.to_bytes(8, "big") + bytes(5) + bytes((kind, 0, 0))
+        elif action == READ_FULL_STATUS:
+            for number, key in enumerate(keys):
+                holds = key in holders
+                flags = bytes((holds, kind * holds)) + bytes(4) + b"\0\1" + bytes(3) + b"\x18"
+                port = bytes(8) + number.to_bytes(8, "big") + bytes(8)
+                body += key.to_bytes(8, "big") + bytes(4) + flags + port
+        return (who >> 5).to_bytes(4, "big") + len(body).to_bytes(4, "big") + body
 
     def _note(self, where: tuple[str, int], action: Any, completion: Completion) -> None:
         """Keep what was said, until something changes or the path says nothing any more."""
@@ -178,6 +205,13 @@ def _run(world: HostileWorld, steps: Any) -> tuple[bool, Any]:
         return False, error
 
 
+def _require_done(data: bytes, done: bool, why: Any) -> None:
+    """What only ever fails is of no use: LUs that are honest, and joined, are fit for all."""
+    head = data[0] if data else 0
+    fit = PROFILES[head % 4] in ("spec", "lio") and not head & 0x20
+    require(done or len(data) > 2 or not fit, "honest LUs, and no success", why)
+
+
 def _is_barrier(held: oracle.Held | None) -> bool:
     """Type 5, of the LU, by a key of this cluster."""
     return held is not None and held[0] >> 48 == TAG and held[1:] == (0, 5)
@@ -188,7 +222,8 @@ def off(data: bytes) -> None:
     world = _world(data)
     own = world.memory(OWN).key
     policy = DRAINS[data[1] % 4] if len(data) > 1 else "auto"
-    done, _ = _run(world, world.evicting(OWN, VICTIM, policy))
+    done, why = _run(world, world.evicting(OWN, VICTIM, policy))
+    _require_done(data, done, why)
     if not done:
         return
     require(own is not None, "a node without a key evicted another")
@@ -207,6 +242,7 @@ def on(data: bytes) -> None:
     world = _world(data)
     rejoin, aptpl = ("reboot", "allow")[data[1] % 2] if len(data) > 1 else "reboot", "auto"
     done, result = _run(world, world.joining(OWN, rejoin=rejoin, aptpl=aptpl))
+    _require_done(data, done, result)
     if not done:
         return
     own = world.memory(OWN).key

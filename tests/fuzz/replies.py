@@ -171,4 +171,6 @@ def completion(data: bytes) -> None:
     require(status in (0, 2), "good by its status", data)
     recovered = told is not None and told[0] == 1 and not told[3]
     require(not sensed or recovered, "good although sense says otherwise", told)
+    whole = residual == 0 or not getattr(action, "data_out", b"")
+    require(whole, "good although parameters were not taken", residual)
     require(got.data == came[: len(came) - residual], "not the data that came", got.data, came)

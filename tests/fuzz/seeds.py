@@ -80,10 +80,11 @@ TEXTS: dict[str, list[bytes]] = {
     "arguments": [
         b"-o\0status\0-n\0n1\0--devices=/dev/sda\0-v",
         b"--nodes\0n1:1\0--drain=wait:7\0--power-timeout\x0090",
+        b"--cluster-name=\xff",
     ],
     "drain": [b"auto", b"target", b"reset", b"wait:30", b"wait:" + b"9" * 5000],
     "devices": [b"/dev/sda,/dev/sdb\n# no\n/dev/sdc # yes\n", b"mock:/tmp/x?port=2 /dev/sda"],
-    "patterns": [b"sd*", b"sd[ab]", b"wwn-?", b"sd[!a]*"],
+    "patterns": [b"zz*", b"[z-a]*", b"sd*", b"sd[ab]", b"wwn-?", b"sd[!a]*"],
     "vgs": [
         b"  wz--ns:shared:/dev/sda\n  wz--n-:root:/dev/vda2\n  wz--ns:shared:/dev/sdb:x\n",
         b"  wz--ns:shared:[unknown]\n\0  Skipping clustered VG x",
@@ -131,6 +132,85 @@ TEXTS: dict[str, list[bytes]] = {
 }  # fmt: skip
 
 
+# Each is refused, or told apart, for one reason only: whoever loses that check sees it here.
+NAA = bytes.fromhex("01030008 5000c50000000002 01030008 5000c50000000001".replace(" ", ""))
+NEAR_MISSES: dict[str, list[bytes]] = {
+    "vpd_83": [b"\xff\xff\0\x83" + len(NAA).to_bytes(2, "big") + NAA],
+    "completion": [
+        bytes((0, 8, 2, 18, 0, 0, 0)) + bytes.fromhex("71 00 01 00 00 00 00 0a") + bytes(20),
+        bytes((1, 0, 0, 0, 0, 0, 0)) + bytes(8),
+        bytes((0, 7, 0, 0, 0, 0, 0)) + bytes(8),
+        bytes((0, 0, 0, 0, 0, 0, 9)) + bytes(8),
+        bytes((0, 0, 0, 0, 0, 0xFF, 0xFF)) + bytes(8),
+    ],
+    "key": [
+        b"10000:1:1",
+        b"1:10000:1",
+        b"1:1:100000000",
+        b"1:2:",
+        b"0x0x1",
+        b"+1",
+        b"1_1",
+        b"0" * 17,
+    ],
+    "cluster": [
+        b"0x0x5a17\nn1:1\n\n1",
+        b"5a17\nn1:1,n2:1\n\n1",
+        b"5a17\nn1:1,n1:2\n\n1",
+        "5a17\nn1:²\n\n1".encode(),
+        b"5a17\nn1:65536\n\n1",
+        b"5a17\nn1:0\n\n1",
+        b"\n:1\n\n1",
+        "5a17\nn1:1\n\n²".encode(),
+    ],
+    "corosync": [
+        COROSYNC.replace(b"nodeid: 2", b"nodeid: 65536"),
+        COROSYNC.replace(b"nodeid: 2", b""),
+        COROSYNC.replace(b"name: n1", b"name: n2"),
+        COROSYNC.replace(b"n2", "n\u20282".encode()),
+        COROSYNC.replace(b"n2", b"\xff"),
+        COROSYNC.replace(b"# the second", b"the second"),
+    ],
+    "stdin": [b"plug=a\0b\n", b"plug\n", b"=1\n", b"verbose=2\n", b"delay=-1\n", b"plug=\xff\n"],
+    "drain": [b"wait:0", b"wait:3601", "wait:²".encode(), b"wait:+1", b"wait", b"reset:5", b""],
+    "vgs": [
+        b"  wz--nc:shared:/dev/sda\n",
+        "  wz--ns:g:/dev/a\u2028wz--ns:g:/dev/b\n".encode(),
+        b"  wz--ns::/dev/a\n",
+        b"  wz--n:g:/dev/a\n",
+        b"\n\n",
+    ],
+    "state_file": [
+        b"\0\0" + f"{state.MAGIC}\nboo {BOOT}\nincarnation 7\n".encode(),
+        b"\0\0" + f"{state.MAGIC}\nboot \nincarnation 7\n".encode(),
+        b"\0\0" + f"{state.MAGIC}\nboot {BOOT}\nincarnatio 7\n".encode(),
+        b"\0\0" + f"{state.MAGIC[:-1]}3\nboot {BOOT}\nincarnation 7\n".encode(),
+        b"\0\0" + f"{state.MAGIC}\n{STATE}joined t10.A_B%2f 1\n".encode(),
+        b"\0\0" + f"{state.MAGIC}\n{STATE}joined  1\n".encode(),
+        b"\0\0" + f"{state.MAGIC}\n{STATE}joined x ²\n".encode(),
+        b"\0\0" + f"{state.MAGIC}\n{STATE}path x\n".encode(),
+        b"\0\0" + f"{state.MAGIC}\n{STATE}path x\ty\tz\n".encode(),
+        b"\0\0" + f"{state.MAGIC}\n{STATE}what else\n".encode(),
+        b"\0\0" + f"{state.MAGIC}\n{STATE}".encode() + b"joined \xff 1\n",
+    ],
+    "sightings_file": [
+        b"\0\0" + f"{sightings.MAGIC}\nlus a\nseen {key}\nended\n".encode()
+        for key in ("0x5a1700030c8d2b", "5A1700030C8D2B41", "0" * 16, "5a17", "+a1700030c8d2b41")
+    ]
+    + [b"\0\0" + f"{sightings.MAGIC}\nlus\nseen\nended\n".encode()],
+    "volume_group_cache": [
+        b"\0\0" + f"{volume_groups.MAGIC}\nboo {BOOT}\ndisk /dev/sda\n".encode(),
+        b"\0\0" + f"{volume_groups.MAGIC}\nboot {BOOT}\n".encode(),
+        b"\2\0disk /dev/sdb\ndisk /dev/sda\n",
+        b"\2\0disk /dev/sda\ndisk /dev/sda\n",
+        b"\2\0disk sda\n",
+    ],
+    "off": [b"\x80\0\x09\x08\0", b"\x80\0\x0a\x0e\x70\0\x06" + bytes(4) + b"\x0a" + bytes(8)],
+    "inspect": [b"\x80\0\x09\x08\0"],
+    "on": [b"\x80\0\x09\x08\0", b"\1\0", b"\x04\0", b"\x0c\0"],
+}
+
+
 def _lio(name: str) -> bytes:
     """A captured reply of a real target."""
     lines = (LIO / name).read_text(encoding="utf-8").splitlines()
@@ -157,6 +237,18 @@ def _golden() -> dict[str, list[bytes]]:
     return found
 
 
+MISWRITTEN = (
+    (b"5a17000200000001", b"0" * 16),
+    (b"registration 1", b"registration 0"),
+    (b"registration 1", b"registration 9"),
+    (b"reservation 5", b"reservation 4"),
+    (b"generation ", b"generation 9999999999"),
+    (b"nexus iqn.2003-08.example:n2", b"nexus iqn.2003-08.example:n1"),
+    (b"block 0", b"block 99999999999"),
+    (b"fault busy", b"fault busier"),
+)
+
+
 def _units() -> list[bytes]:
     """Files of simulated LUs, each with some of everything."""
     files = []
@@ -168,14 +260,20 @@ def _units() -> list[bytes]:
                 unit.command(nexus, bytes.fromhex(cdb), data, 512)
         unit.add_fault(Fault("busy"))
         files.append(b"\0" + dump(unit).rpartition(b"end ")[0])
-        files.append(b"\1" + dump(unit))
+        whole = dump(unit)
+        files += [b"\1" + whole, b"\1" + whole.replace(b"profile", b"profilE")]
+        files += [b"\1" + whole.replace(b"serial 1234", b"serial 1235")]
+        body = whole.rpartition(b"end ")[0]
+        for old, new in MISWRITTEN:
+            files.append(b"\0" + body.replace(old, new, 1))
     return files
 
 
 def seeds(target: str) -> list[bytes]:
     """Inputs that are written down elsewhere, for one target."""
     extra = _units() if target == "mock_file" else []
-    return [*TEXTS.get(target, []), *_golden().get(target, []), *extra]
+    written = [*TEXTS.get(target, []), *NEAR_MISSES.get(target, [])]
+    return [*written, *_golden().get(target, []), *extra]
 
 
 def kept(target: str) -> list[Path]:

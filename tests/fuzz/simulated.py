@@ -6,6 +6,7 @@ right last line is put; odd, the whole file as it is.
 
 from __future__ import annotations
 
+import re
 from binascii import crc32
 
 from fence_prbarrier.simulator.faults import parse_fault
@@ -47,6 +48,7 @@ def mock_file(data: bytes) -> None:
     require(end.endswith(b" crc32 %08x\n" % crc32(body)), "read without its checksum", content)
     first = dump(unit)
     require(dump(load(first)) == first, "written and read, it is another LU", content, first)
+    require(not re.search(rb"^registration \d+ 0+ ", body, re.MULTILINE), "key zero", content)
     for key in (b"registration", b"block", b"task", b"nexus"):
         require(first.count(b"\n" + key) == body.count(b"\n" + key), f"{key!r} lost", content)
     for cut in (len(content) - 1, len(content) // 2, len(content) * 3 // 4):

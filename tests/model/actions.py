@@ -22,7 +22,7 @@ from . import rules
 from .automata import Automata
 from .bounds import Act, Bounds
 from .canon import canonical
-from .rules import Ghost, Sender, Violations
+from .rules import SLIPPED, UNCOUNTED, Ghost, Sender, Violations
 from .state import Running, Slot, State, Table, node_of
 from .units import FOREIGN, Units
 
@@ -181,15 +181,20 @@ class Actions:
         """Its lives have ended.  One that has been registered since its LU was read is back."""
         lives = running.named | running.older
         boots = frozenset((node_of(key), boot) for key, boot in ghost.used if key in lives)
-        since = set()
+        back = set()
         for lu, seen in zip(state.lus, running.seen):
             frozen = self.units.states[lu]
+            if running.power_lost and not frozen.count(running.key):
+                return ghost  # it has forgotten since it was read
+            writing = lives & {task[1] for task in frozen.tasks}
             if seen >= 0 and frozen.generation != self.facts.values[seen][3]:
-                since |= frozen.key_set() | {task[1] for task in frozen.tasks}
+                back |= {(key, SLIPPED) for key in lives & frozen.key_set() | writing}
+            elif running.power_lost:
+                back |= {(key, UNCOUNTED) for key in writing}
         return ghost._replace(
             ended=ghost.ended | lives,
             ended_boots=ghost.ended_boots | boots,
-            returned=ghost.returned | {(key, "slipped") for key in lives & since},
+            returned=ghost.returned | back,
         )
 
     def _sender(self, state: State, node: int, running: Running) -> Sender:

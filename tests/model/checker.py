@@ -226,7 +226,7 @@ class Checker(Actions):
         subject = rules.keys_in(data_out)[1]
         back = ghost.returned
         if subject in ghost.ended and is_.count(subject) > was.count(subject):
-            back |= {(subject, "landed" if sender.late else "slipped")}
+            back |= {(subject, rules.LANDED if sender.late else rules.SLIPPED)}
             if sender.was_ended and not sender.late:
                 found.append(("rule 4", "an action that began after its life's end registers it"))
         ghost = ghost._replace(lost=ghost.lost | lost, returned=back)
@@ -351,8 +351,12 @@ class Checker(Actions):
             )
             if self.bounds.keeps_aptpl and self.bounds.profiles[lu] in ("spec", "lio"):
                 found.append(("rule 7", "the LU can keep registrations and was not asked to"))
+        slots = tuple(
+            self.slots.number(_power_lost(self.slots.values[each])) for each in state.slots
+        )
         state = state._replace(
             lus=(*state.lus[:lu], now, *state.lus[lu + 1 :]),
+            slots=slots,
             budget=state.budget - 1,
             ghost=self.ghosts.number(ghost),
         )
@@ -391,3 +395,8 @@ class Checker(Actions):
                 if any(self.units.states[lu].count(key) for lu in state.lus):
                     found.append(("rule 4", f"{key:#018x} slipped back in and stays"))
         return found
+
+
+def _power_lost(slot: Slot) -> Slot:
+    running = slot.running
+    return slot if running is None else slot._replace(running=running._replace(power_lost=True))

@@ -19,6 +19,8 @@ MAX_COMMANDS = 400
 
 Violations = list[tuple[str, str]]
 
+LANDED, SLIPPED, UNCOUNTED = "landed", "slipped", "uncounted"
+
 REGISTERING = (codes.REGISTER, codes.REGISTER_AND_IGNORE_EXISTING_KEY)
 PREEMPTING = (codes.PREEMPT, codes.PREEMPT_AND_ABORT)
 
@@ -28,8 +30,10 @@ class Ghost(NamedTuple):
 
     ``ended``: the lives that an ``off`` which succeeded has ended, by key.
     ``ended_boots``: pairs of node and boot that they lived in.
-    ``returned``: pairs of an ended life and how a REGISTER of it took effect afterwards:
-    ``landed`` late, or ``slipped`` in from an action that was under way.
+    ``returned``: pairs of an ended life and why it may write: a REGISTER of it took effect
+    after the LU was read for the last time, one that ``landed`` late or ``slipped`` in from
+    an action that was under way; or it came and went before, and a loss of power made
+    PRGENERATION begin anew, so that it was ``uncounted``.
     ``joined``: lives whose ``on`` succeeded.  ``used``: pairs of key and boot.
     ``lost``: lives that lost a registration to others' acts or to a loss of power.
     """
@@ -81,16 +85,14 @@ def check_sent(sender: Sender, cdb: bytes, data_out: bytes) -> Violations:
     if action in REGISTERING and sender.kind == "off":
         found.append(("rule 3", "off registers"))
     if action in PREEMPTING:
-        found += _check_preempt(sender, action, key, subject)
+        found += _check_preempt(sender, key, subject)
     return found
 
 
-def _check_preempt(sender: Sender, action: int, key: int, subject: int) -> Violations:
+def _check_preempt(sender: Sender, key: int, subject: int) -> Violations:
     victim = Key(subject)
     if victim == sender.key:
         return [("rule 8", "a node preempts its own life")]
-    if action != codes.PREEMPT_AND_ABORT:
-        return [("rule 9", "PREEMPT without ABORT")]
     if sender.kind == "on":
         own = Key(sender.key) if sender.key else None
         if own is None or (victim.tag, victim.node) != (TAG, sender.node) or victim > own:

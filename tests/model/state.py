@@ -29,7 +29,8 @@ class Running(NamedTuple):
 
     ``seen``: of each LU the facts read since this action's last command that changes
     something.  ``named``: the victim's lives that it read before any such command;
-    ``older``: those whose on had succeeded before it began.
+    ``older``: those whose on had succeeded before it began.  ``power_lost``: a LU lost its
+    power meanwhile, so that PRGENERATION began anew.
     """
 
     act: Act
@@ -41,6 +42,7 @@ class Running(NamedTuple):
     looking: bool
     key: int
     was_ended: bool
+    power_lost: bool = False
 
 
 class Slot(NamedTuple):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import re
 from binascii import crc32
 from pathlib import Path
 
@@ -189,6 +191,21 @@ def test_a_pattern_does_not_walk_through_the_machine(
     with pytest.raises(InvalidInput, match="more than 100 files"):
         finding.expand([f"{tmp_path}/*/*"], list, lambda _: None)
     assert len(finding.expand([f"{tmp_path}/*/1"], list, lambda _: None)) == 12
+
+
+def test_a_pattern_that_cannot_be_read_is_told_in_our_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As Python 3.9 finds /dev/[z-a]*."""
+
+    def refuse(name: str, pattern: str) -> bool:
+        if "z-a" in pattern:
+            raise re.error("bad character range z-a")
+        return False
+
+    monkeypatch.setattr(fnmatch, "fnmatchcase", refuse)
+    with pytest.raises(InvalidInput, match=r"'/dev/\[z-a\]\*' is no pattern: bad character range"):
+        finding.expand(["/dev/[z-a]*"], list, lambda _: None)
 
 
 @pytest.mark.parametrize(
