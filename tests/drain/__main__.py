@@ -1,11 +1,11 @@
 """Every way to drain, measured: what is right, and how long it takes.
 
-    python3 -m tests.drain [--repeat N] [--kills N] [--only WORD] [--json FILE]
+    python3 -m tests.drain [--repeat N] [--kills N] [--only PART] [--json FILE]
 
 As root, in the work tree.  Medians of N runs; a cell is the seconds until the drain was proven,
 'no' and the seconds where it was not, 'LATE' where something of the victim arrived afterwards,
 which is a fault wherever the drain was said to be done.  `off` is the agent's; the other rows
-are bare commands.  With --kills the agent fences so many killed victims with writes in flight.
+are bare commands.  The agent also fences --kills killed victims with writes in flight.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -35,6 +36,9 @@ CASES = {
     "alive, holds": Case("alive", VICTIM, SMALL),
 }
 FIRST = "frozen, holds"
+# What the bare commands are measured in.
+FEW = (FIRST, "frozen", "alive, holds")
+PARTS = ("off", "commands", "settings", "deadlock", "kills")
 OURS = "off, drain=auto"
 # LIO is known not to drain there; that something comes late is what the row is to show.
 HOLES = {("off, drain=target", "frozen"), ("PREEMPT AND ABORT", "frozen")}
@@ -107,12 +111,12 @@ def _steps(ground: Ground, run: Any) -> Any:
     return under_way.steps
 
 
-def table(bench: Bench, repeat: int, only: str) -> None:
+def table(bench: Bench, ways: Iterable[str], cases: Iterable[str], repeat: int) -> None:
     """Measure and print every way in every case."""
-    ways = [way for way in (*(f"off, drain={d}" for d in AGENT), *SEQUENCES) if only in way]
-    lines = [(way, *(bench.cell(way, name, repeat) for name in CASES)) for way in ways]
+    names = list(cases)
+    lines = [(way, *(bench.cell(way, name, repeat) for name in names)) for way in ways]
     print(f"\nseconds until the drain was proven, writes held up for {DELAY_MS / 1000:g} s:")
-    show(["", *CASES], lines)
+    show(["", *names], lines)
 
 
 def settings(bench: Bench, repeat: int) -> None:
@@ -161,7 +165,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.drain")
     parser.add_argument("--repeat", type=int, default=3, metavar="N")
     parser.add_argument("--kills", type=int, default=50, metavar="N")
-    parser.add_argument("--only", default="", metavar="WORD")
+    parser.add_argument("--only", choices=PARTS, metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--json", type=Path, metavar="FILE")
     given = parser.parse_args()
     reason = why_not()
@@ -169,12 +173,17 @@ def main() -> int:
         print(f"the lab cannot run: {reason}", file=sys.stderr)
         return 1
     bench, began = Bench(), time.monotonic()
+    parts = (given.only,) if given.only else PARTS
     try:
-        table(bench, given.repeat, given.only)
-        if not given.only:
+        if "off" in parts:
+            table(bench, (f"off, drain={drain}" for drain in AGENT), CASES, given.repeat)
+        if "commands" in parts:
+            table(bench, SEQUENCES, FEW, given.repeat)
+        if "settings" in parts:
             settings(bench, given.repeat)
+        if "deadlock" in parts:
             deadlock(bench)
-        if given.kills:
+        if "kills" in parts:
             kills(bench, given.kills)
     finally:
         bench.end()

@@ -33,21 +33,25 @@ HELD = "dmsetup status lab-disk0"
 
 
 class Load(NamedTuple):
-    """So many writes of so many bytes, in flight when the store holds ``held`` of them."""
+    """So many writes of so many bytes, in flight when the store holds ``held`` of them.
+
+    ``slow``: the victim's network is, so that others are still being sent.
+    """
 
     number: int
     size: int
     held: int
+    slow: bool
 
     def __str__(self) -> str:
         kib = self.size / 1024
         return f"{self.number} x {kib:g} KiB"
 
 
-# All data with the command; or asked for burst by burst (R2T, MaxBurstLength), and then the
-# strike comes while some is still on its way.
-SMALL, LARGE = Load(64, 4096, 32), Load(16, MIB, 1)
-STATES = ("alive", "frozen", "dead")
+# All data with the command; or asked for burst by burst (R2T), and some still to come.
+SMALL, LARGE = Load(64, 4096, 32, False), Load(16, MIB, 1, True)
+SLOW = "modprobe sch_netem && tc qdisc add dev vec1 root netem rate 20mbit"
+FAST = "tc qdisc del dev vec1 root"
 
 
 class Ground:
@@ -97,6 +101,8 @@ class Ground:
 
     def burst(self, load: Load) -> Job:
         """Have the victim begin to write; return when the store holds as much up as wanted."""
+        if load.slow:
+            self.victim.ok(SLOW)
         job = self.start(load)
         self.storage.wait_for(lambda: self.held() >= load.held, BEGIN_TIMEOUT_S, "writes in flight")
         return job
@@ -205,6 +211,8 @@ def strike(ground: Ground, case: Case, how: Callable[[], T]) -> tuple[T, Came]:
     if ground.victim.frozen:
         ground.victim.thaw()
     if ground.victim.on:
+        if case.load.slow:
+            ground.victim.ok(FAST)
         first = _ends(job)
         then = _ends(ground.start(SMALL))
     time.sleep(max(0.0, ended + LATE_S - time.monotonic()))
