@@ -45,12 +45,15 @@ class Actions:
         self.acts_ended: dict[str, int] = {}
 
     def _furnished(self, index: int) -> int:
+        """A LU as it is found: bare, or with what a stranger has left there."""
         number = self.units.bare(index)
         if self.bounds.stranger:
             unit = self.units.thaw(number)
-            nexus = self.units.nexus(FOREIGN, 0)
-            cdb = bytes((codes.PERSISTENT_RESERVE_OUT, codes.REGISTER, 0, 0, 0, 0, 0, 0, 24, 0))
-            unit.command(nexus, cdb, bytes(8) + self.bounds.stranger.to_bytes(8, "big") + bytes(8))
+            nexus, key = self.units.nexus(FOREIGN, 0), self.bounds.stranger.to_bytes(8, "big")
+            unit.command(nexus, _reserve_out(codes.REGISTER), bytes(8) + key + bytes(8))
+            if self.bounds.stranger_holds and index == len(self.names) - 1:
+                kind = codes.WRITE_EXCLUSIVE_REGISTRANTS_ONLY
+                unit.command(nexus, _reserve_out(codes.RESERVE, kind), key + bytes(16))
             number = self.units.freeze(unit, index)
         return number
 
@@ -211,3 +214,7 @@ class Actions:
             running.named,
             running.was_ended,
         )
+
+
+def _reserve_out(action: int, kind: int = 0) -> bytes:
+    return bytes((codes.PERSISTENT_RESERVE_OUT, action, kind, 0, 0, 0, 0, 0, 24, 0))

@@ -117,29 +117,35 @@ def check_done(
     now: Frozen,
 ) -> Violations:
     """What a command that was executed may have done to the LU."""
-    found: Violations = []
-    before, after = set(was.registrations), set(now.registrations)
-    gone = before - after
-    if any(nexus_[0] == FOREIGN for nexus_, _ in gone):
-        found.append(("rule 6", "a stranger's registration is gone"))
-    if was.type and not now.type:
-        found.append(("barrier", "a command of the barrier took the reservation away"))
+    gone = set(was.registrations) - set(now.registrations)
+    found = _check_property(was, now, gone)
     if not cdb or cdb[0] != codes.PERSISTENT_RESERVE_OUT:
         return found
     action = cdb[1] & 0x1F
     subject = keys_in(data_out)[1]
     if action in REGISTERING and was.generation != now.generation and was.aptpl and not now.aptpl:
         found.append(("rule 7", "a registration without APTPL, and it is the last that wins"))
-    for nexus_, key in gone:
-        if action in REGISTERING:
-            if nexus_ != nexus or Key(key).node != sender.node:
-                found.append(("rule 6", f"REGISTER took {Key(key)} off {nexus_}"))
-        elif key != subject:
+    for where, key in gone:
+        registers = action in REGISTERING
+        if registers and (where != nexus or Key(key).node != sender.node):
+            found.append(("rule 6", f"REGISTER took {Key(key)} off {where}"))
+        if not registers and key != subject:
             found.append(("new life", f"{Key(key)} went, which the command did not name"))
     # Only a life that others have evicted takes back what it registered meanwhile.
     taken_back = action == codes.REGISTER and not subject and sender.key in ghost.lost
     if now.count(sender.key) < was.count(sender.key) and not taken_back:
         found.append(("rule 8", f"{Key(sender.key)} lost a registration by its own node's act"))
+    return found
+
+
+def _check_property(was: Frozen, now: Frozen, gone: set[Any]) -> Violations:
+    found: Violations = []
+    if any(nexus[0] == FOREIGN for nexus, _ in gone):
+        found.append(("rule 6", "a stranger's registration is gone"))
+    if was.type and Key(was.holder_key).tag != TAG:
+        found.append(("rule 6", "a LU that a stranger has reserved is changed"))
+    if was.type and not now.type:
+        found.append(("barrier", "a command of the barrier took the reservation away"))
     return found
 
 

@@ -36,8 +36,8 @@ def text_of(checker: Checker, label: Label) -> str:
         return f"late {rest[0]} lands"
     if kind == "reboot":
         return f"n{rest[0]} reboots"
-    if kind == "power-loss":
-        return f"LU{rest[0]} loses power"
+    if kind in ("power-loss", "cleared", "released"):
+        return f"LU{rest[0]} " + (kind if kind != "power-loss" else "loses power")
     return f"LU{rest[0]} n{rest[1][0]} path {rest[1][1]} swallows"
 
 
@@ -87,7 +87,7 @@ def describe(checker: Checker, label: Label, before: State, after: State) -> lis
             f"{head}: this boot is {memory.key}, joined {joined}",
             *_ended(before, after, checker),
         ]
-    if kind == "power-loss":
+    if kind in ("power-loss", "cleared", "released"):
         return [head, _held(checker, after, rest[0])]
     return [head, *_ended(before, after, checker)]
 
