@@ -159,6 +159,7 @@ def _lines(unit: LogicalUnit) -> list[str]:
     """
     for task in unit.tasks.values():
         task.holder_key = task.holder_key if unit.profile.abort == ABORT_STAMPED else 0
+    unit.attentions = dict(sorted(unit.attentions.items(), key=repr))
     lines = textform.dump(unit).decode("ascii").split("\n")
     kept = [" ".join(line.split(" ")[2:]) if line.startswith("task ") else line for line in lines]
     skipped = ("end ", "next-tag ")
