@@ -46,7 +46,8 @@ class Blows(Actions):
         subject = rules.keys_in(data_out)[1]
         back = ghost.returned
         if subject in ghost.ended and is_.count(subject) > was.count(subject):
-            back |= {(subject, rules.LANDED if sender.late else rules.SLIPPED)}
+            how = rules.LANDED if sender.late else rules.SLIPPED
+            back |= {rules.Return(subject, was.kind, nexus, how)}
             if sender.was_ended and not sender.late:
                 found.append(("rule 4", "an action that began after its life's end registers it"))
         ghost = ghost._replace(lost=ghost.lost | lost, returned=back)

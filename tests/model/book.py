@@ -16,6 +16,9 @@ JOINING = Bounds("evicted while joining", (OFF_2, Agent(2, (on(),))), ((1, on())
 REBOOT = Bounds("evicted and rebooting", (OFF_2, Agent(2, (), (on(),))), BOTH, reboots=((2, 1),))
 NEW_PATH = Bounds("evicted with a new path", (OFF_2, Agent(2, (on(),))), HALF, paths=2)
 NEW_PATH_DUEL = Bounds("duel with a new path", (OFF_2, Agent(2, (on(),)), OFF_1), HALF, paths=2)
+JOINING_DUEL = Bounds(
+    "duel while joining", (OFF_2, Agent(2, (on(),)), OFF_1), ((1, on()),), paths=2
+)
 TOGETHER = Bounds("joining together", (Agent(1, (on(),)), Agent(2, (on(),))))
 SAME_VICTIM = Bounds("two evict a third", (Agent(1, (off(3),)), Agent(2, (off(3),))), THREE)
 CHAIN = Bounds(
@@ -101,6 +104,7 @@ BOUNDED = [
     on_each(REBOOT, "spec", 2),
     on_each(NEW_PATH, "lio"),
     on_each(NEW_PATH_DUEL, "spec"),
+    JOINING_DUEL,
     on_each(TOGETHER, "spec", 1, 2),
     SAME_VICTIM,
     CHAIN,
@@ -139,6 +143,8 @@ DEEP = [
     on_each(TOGETHER, "spec", 2, 1),
     on_each(TOGETHER, "lio", 2, 2),
     on_each(NEW_PATH_DUEL, "lio"),
+    on_each(JOINING_DUEL, "spec", 2),
+    one_fault(JOINING_DUEL),
     one_fault(on_each(DUEL, "lio", 2)),
     one_fault(on_each(DUEL, "spec", 2, 2)),
     one_fault(on_each(RING, "spec")),

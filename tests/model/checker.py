@@ -89,9 +89,11 @@ class Checker(Blows):
         """Each possible move: whether it is a blow, the method that makes it, its arguments."""
         may = self.bounds.faults if state.budget else ()
         for index, number in enumerate(state.slots):
-            running = self.slots.values[number].running
-            if running is not None:
-                yield from self._options_of(index, running, may)
+            slot: Slot = self.slots.values[number]
+            if slot.running is not None:
+                yield from self._options_of(index, slot.running, may)
+            elif slot.todo:
+                yield False, self._begin, index
         for place, number in enumerate(state.wire):
             if not self._is_ruled_out(state, self.wires.values[number]):
                 yield True, self._land, place
@@ -146,13 +148,14 @@ class Checker(Blows):
         running = slot.running
         if running is None:
             raise ValueError("nothing runs here")
+        ghost: Ghost = self.ghosts.values[state.ghost]
+        running = running if running.begun else _begun(running, ghost)
         job = self.automata.jobs[running.jobs[place]]
         node, lu = self.owners[index], self.names.index(job.name)
         action, path = job.request.action, job.request.path
         sender = self._sender(state, node, running)
         cdb, data_out = getattr(action, "cdb", b""), getattr(action, "data_out", b"")
         found = rules.check_sent(sender, cdb, data_out)
-        ghost = self.ghosts.values[state.ghost]
         wire, dead = state.wire, state.dead
         if fault in ("delayed", "duplicate", "hung"):
             number = self.wires.number(Wire(sender, lu, path, cdb, data_out))
@@ -207,6 +210,13 @@ class Checker(Blows):
             named |= {key for key in frozen.key_set() if node_of(key) == running.act.victim}
         return running._replace(seen=tuple(seen), named=named)
 
+    def _begin(self, state: State, index: int) -> Move:
+        """An agent begins its next action, with what its node remembers now."""
+        slot, node = self.slots.values[state.slots[index]], self.owners[index]
+        ghost = self.ghosts.values[state.ghost]
+        slot, ghost, found = self._next_act(state, node, slot, ghost, now=True)
+        return ("begin", index), self._put(state, index, slot, ghost), found
+
     def _remember(self, state: State, index: int) -> Move:
         slot: Slot = self.slots.values[state.slots[index]]
         running, node = slot.running, self.owners[index]
@@ -253,7 +263,14 @@ class Checker(Blows):
             found.append(("rule 5", f"{wins} of the duellists won"))
         ghost: Ghost = self.ghosts.values[state.ghost]
         if not self.bounds.budget:
-            for key, _ in ghost.returned:
+            for key in {each.key for each in ghost.returned}:
                 if any(self.units.states[lu].count(key) for lu in state.lus):
                     found.append(("rule 4", f"{key:#018x} slipped back in and stays"))
         return found
+
+
+def _begun(running: Running, ghost: Ghost) -> Running:
+    """At its first command; it may have begun just before, and is held to that."""
+    lives = frozenset(key for key in ghost.joined if node_of(key) == running.act.victim)
+    older = lives if running.act.kind == "off" else frozenset()
+    return running._replace(older=older, was_ended=running.key in ghost.ended, begun=True)

@@ -30,7 +30,7 @@ def text_of(checker: Checker, label: Label) -> str:
     kind, *rest = label
     if kind == "command":
         return f"{who(checker, rest[0])} LU{rest[1]} {rest[2]}".rstrip()
-    if kind in ("remember", "killed"):
+    if kind in ("remember", "killed", "begin"):
         return f"{who(checker, rest[0])} {kind}"
     if kind == "land":
         return f"late {rest[0]} lands"
@@ -57,7 +57,10 @@ def waiting(checker: Checker, state: State, name: str) -> list[tuple[str, str]]:
     found = []
     for index, number in enumerate(state.slots):
         slot: Slot = checker.slots.values[number]
-        if who(checker, index) != name or slot.running is None:
+        if who(checker, index) != name:
+            continue
+        if slot.running is None:
+            found += [(f"{name} begin", "begin")] * bool(slot.todo)
             continue
         if checker.automata.plans[slot.running.plan].remember is not None:
             found.append((f"{name} remember", "remember"))
