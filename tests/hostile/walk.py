@@ -78,6 +78,11 @@ def counts_all(call: str, what: str, other: str) -> bool:
     return not what.startswith(BORING) and what not in ("/", str(ROOT), str(ROOT.parent))
 
 
+def is_of_memory(step: Step) -> bool:
+    """Whether it is about n1's state_dir: few of the steps, and those that matter most."""
+    return "state-n1" in step.what
+
+
 def disturb(
     scene: Scene, act: Act, trap: Trap, at: int, disturbance: Callable[[Step], int | None]
 ) -> Case:
@@ -166,7 +171,7 @@ def complaints(scene: Scene, act: Act, case: Case, by_signal: int = 0) -> Iterat
     yield from _words(act, ended, by_signal)
     scene.keep("after")
     if act.joins:
-        yield from _is_remembered(scene)
+        yield from _is_remembered(scene, act)
         scene.restore("after")
     yield from _again(scene, act)
 
@@ -195,13 +200,21 @@ def _again(scene: Scene, act: Act) -> Iterator[str]:
         yield f"left over: {scene.strays()}"
 
 
-def _is_remembered(scene: Scene) -> Iterator[str]:
+def _is_remembered(scene: Scene, act: Act) -> Iterator[str]:
     """Evicted by n2, this boot gets in again only if it had joined nowhere (rule 4)."""
     memory = scene.memory()
     if memory is None:
         yield "the memory is broken"
         return
+    before = scene.remembered[act.situation]
+    if before is not None and before.key is not None:
+        if memory.key is None or memory.key < before.key:
+            yield f"{before.key} is forgotten, {memory.key} is remembered"
+        if ("rejoin", "allow") not in act.options and not set(before.joined) <= set(memory.joined):
+            yield "a LU that was joined is forgotten"
     lives = scene.lives(1)
+    if any(memory.key is None or life > memory.key for life in lives):
+        yield f"registered before it was remembered: {lives}, {memory.key}"
     off = scene.do("n2", "off", "n1")
     if off.code:
         yield f"n2 cannot evict: {off}"
