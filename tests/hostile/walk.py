@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from fence_prbarrier.barrier.memory import Memory
+
 from .scene import Act, Scene
 from .trap import PATH_AT, Ended, Step, Trap, has_ended
 
@@ -206,15 +208,8 @@ def _is_remembered(scene: Scene, act: Act) -> Iterator[str]:
     if memory is None:
         yield "the memory is broken"
         return
-    before = scene.remembered[act.situation]
-    if before is not None and before.key is not None:
-        if memory.key is None or memory.key < before.key:
-            yield f"{before.key} is forgotten, {memory.key} is remembered"
-        if ("rejoin", "allow") not in act.options and not set(before.joined) <= set(memory.joined):
-            yield "a LU that was joined is forgotten"
+    yield from _is_forgotten(scene, act, memory)
     lives = scene.lives(1)
-    if any(memory.key is None or life > memory.key for life in lives):
-        yield f"registered before it was remembered: {lives}, {memory.key}"
     off = scene.do("n2", "off", "n1")
     if off.code:
         yield f"n2 cannot evict: {off}"
@@ -228,3 +223,16 @@ def _is_remembered(scene: Scene, act: Act) -> Iterator[str]:
         yield f"has joined nowhere, and may not join: {on}"
     if lives & scene.lives(1) or max(lives, default=0) > max(scene.lives(1), default=0):
         yield f"a life that was evicted came back: {lives & scene.lives(1)}"
+
+
+def _is_forgotten(scene: Scene, act: Act, memory: Memory) -> Iterator[str]:
+    """What was remembered before is so still, and what is registered was remembered first."""
+    before = scene.remembered[act.situation]
+    if before is not None and before.key is not None:
+        if memory.key is None or memory.key < before.key:
+            yield f"{before.key} is forgotten, {memory.key} is remembered"
+        if ("rejoin", "allow") not in act.options and not set(before.joined) <= set(memory.joined):
+            yield "a LU that was joined is forgotten"
+    lives = scene.lives(1)
+    if any(memory.key is None or life > memory.key for life in lives):
+        yield f"registered before it was remembered: {lives}, {memory.key}"
