@@ -11,6 +11,7 @@ import os
 from .barrier.nexus import NexusName
 from .barrier.unit import Unit
 from .errors import BarrierError, DeviceError, InvalidInput
+from .files import read_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ def parse_devices(text: str) -> list[str]:
 def read_devices_file(path: str) -> list[str]:
     """One device a line; blank lines and ``#`` comments are passed over."""
     try:
-        with open(path, "rb") as file:
-            raw = file.read(MAX_DEVICES_FILE_BYTES + 1)
+        raw = read_regular(path, MAX_DEVICES_FILE_BYTES + 1)
     except OSError as error:
         raise InvalidInput(f"devices_file {path}: {error.strerror}") from None
     if len(raw) > MAX_DEVICES_FILE_BYTES:

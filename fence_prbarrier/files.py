@@ -4,7 +4,8 @@
   old content or the new one.
 * Ended by a line with their checksum: one that is cut off or changed is an
   error, never an empty one.
-* Only the agent's own user (root, under a cluster manager) may write there.
+* Only the agent's own user (root, under a cluster manager) may write there, or
+  put another directory in its place.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import stat
 from binascii import crc32
+from errno import EINVAL, EISDIR
 
 from .errors import InvalidInput, MemoryFault, quoted
 
@@ -59,8 +61,9 @@ class StateDirectory:
             raise MemoryFault(f"state_dir {self.path}: went away")
 
     def check(self) -> bool:
-        """False if it is not there; MemoryFault if somebody else could write to it."""
+        """False if it is not there; MemoryFault if somebody else could write to or replace it."""
         try:
+            self._check_parents()
             found = os.lstat(self.path)
         except FileNotFoundError:
             return False
@@ -68,6 +71,20 @@ class StateDirectory:
             raise MemoryFault(f"state_dir {self.path}: {error.strerror}") from None
         check_owner(found, self.path, stat.S_ISDIR)
         return True
+
+    def _check_parents(self) -> None:
+        """MemoryFault where another user could move it away: its memory would be gone."""
+        above = os.path.dirname(self.path)
+        for place in {*_chain(above), *_chain(os.path.realpath(above))}:
+            found = os.lstat(place)
+            mode = stat.S_IMODE(found.st_mode)
+            loose = mode & 0o022 and not mode & stat.S_ISVTX and not stat.S_ISLNK(found.st_mode)
+            if found.st_uid not in (0, os.geteuid()) or loose:
+                raise MemoryFault(
+                    f"state_dir {self.path}: {place} has owner {found.st_uid}, mode {mode:04o}:"
+                    " its user could put another directory there; give one below directories"
+                    " that only root can write to"
+                )
 
     def names(self) -> list[str]:
         """What lies in it, in order; nothing where it is not there."""
@@ -79,11 +96,23 @@ class StateDirectory:
             raise MemoryFault(f"state_dir {self.path}: {error.strerror}") from None
 
 
+def _chain(path: str) -> list[str]:
+    """A directory and all above it."""
+    places = [path]
+    while path != os.path.dirname(path):
+        path = os.path.dirname(path)
+        places.append(path)
+    return places
+
+
 def check_owner(found: os.stat_result, path: str, is_kind: Callable[[int], bool]) -> None:
     """MemoryFault unless it is of this kind, this user's, and writable by nobody else."""
     if not is_kind(found.st_mode):
         kind = "a directory" if is_kind is stat.S_ISDIR else "a file"
         raise MemoryFault(f"{path}: {kind} is expected, not a link or anything else")
+    # None where it has just been replaced.
+    if is_kind is stat.S_ISREG and found.st_nlink > 1:
+        raise MemoryFault(f"{path}: has {found.st_nlink} names, one is expected: remove the others")
     if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
         raise MemoryFault(
             f"{path}: owner {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o}: it must"
@@ -172,12 +201,13 @@ class CheckedFile:
 
         self._directory.make()
         path = self.path + ".lock"
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             descriptor = os.open(path, flags, FILE_MODE)
         except OSError as error:
             raise self._fault(error, path) from None
         try:
+            check_owner(os.fstat(descriptor), path, stat.S_ISREG)
             flock(descriptor, LOCK_EX | LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
@@ -185,6 +215,9 @@ class CheckedFile:
         except OSError as error:
             os.close(descriptor)
             raise self._fault(error, path) from None
+        except MemoryFault:
+            os.close(descriptor)
+            raise
         return descriptor
 
     def broken(self, why: str) -> MemoryFault:
@@ -193,6 +226,39 @@ class CheckedFile:
 
     def _fault(self, error: OSError, path: str = "") -> MemoryFault:
         return MemoryFault(f"{path or self.path}: {error.strerror}: {self._need}")
+
+
+def read_regular(path: str, max_bytes: int) -> bytes:
+    """A file that an administrator wrote, cut off after ``max_bytes``; OSError.
+
+    Not a pipe or a device: reading one may take for ever, or tell something else each time.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        if not stat.S_ISREG(mode):
+            raise OSError(EINVAL, "not a regular file")
+        raw = b""
+        while len(raw) < max_bytes:
+            chunk = os.read(descriptor, max_bytes - len(raw))
+            if not chunk:
+                break
+            raw += chunk
+        return raw
+    finally:
+        os.close(descriptor)
+
+
+def start_time(process: int) -> str:
+    """When a process began, which tells it from another of its number; empty if it has ended."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
+            fields = file.read(4096).rpartition(")")[2].split()
+    except OSError:
+        return ""  # it is gone
+    return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else ""
 
 
 def write_all(descriptor: int, data: bytes) -> None:

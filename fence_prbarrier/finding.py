@@ -52,6 +52,7 @@ def expand(names: Sequence[str], known: Callable[[], Iterable[str]], warn: Warn)
         if not is_pattern(name):
             found[name] = None
             continue
+        _check(name)
         there = _matches(name)
         kept = sorted({each for each in known() if _fits(each, name)} - set(there))
         if not there and not kept:
@@ -69,6 +70,18 @@ def expand(names: Sequence[str], known: Callable[[], Iterable[str]], warn: Warn)
     if len(found) > MAX_NAMES:
         raise InvalidInput(f"devices: {len(found)} names, at most {MAX_NAMES} are supported")
     return list(found)
+
+
+def _check(pattern: str) -> None:
+    """InvalidInput where fnmatch cannot read it: Python before 3.10 refuses [z-a]."""
+    from fnmatch import fnmatchcase
+    from re import error as Unreadable
+
+    for part in _split(pattern)[1].split("/"):
+        try:
+            fnmatchcase("", part)
+        except Unreadable as error:
+            raise InvalidInput(f"devices: {quoted(pattern)} is no pattern: {error}") from None
 
 
 def _split(name: str) -> tuple[str, str, str]:

@@ -6,10 +6,20 @@ A broken file is an error, never an empty memory.
 from __future__ import annotations
 
 import os
+import stat
+import time
 
 from .barrier.memory import Memory, Standing
 from .errors import JoinUnderWay, MemoryFault, quoted
-from .files import FILE_MODE, CheckedFile, StateDirectory, boot_id, remove, write_all
+from .files import (
+    FILE_MODE,
+    CheckedFile,
+    StateDirectory,
+    boot_id,
+    check_owner,
+    remove,
+    start_time,
+)
 from .key import MAX_INCARNATION
 
 # A LU that this boot joined: among those of the last join, or not.
@@ -18,6 +28,11 @@ MAGIC = "fence_prbarrier memory 2"
 MAX_FILE_BYTES = 1 << 23
 MAX_JOINED = 4096
 MAX_DIGITS = 10
+MAX_NOTE_BYTES = 64
+# A worker ends by itself at its time limit; one that has not so long after is stopped, or asleep
+# in the kernel.
+OVERDUE_SECONDS = 5
+SIGKILL = 9
 NEED = "this boot's memory needs a writable state_dir"
 REMEDY = (
     "whether this boot has joined is not known; reboot the node, or remove the file if it holds no"
@@ -41,11 +56,15 @@ class Marker:
     def put(self) -> None:
         """Have it there, or MemoryFault."""
         self._directory.make()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        text = f"{boot_id()}\n".encode()
         try:
             descriptor = os.open(self.path, flags, FILE_MODE)
             try:
-                write_all(descriptor, f"{boot_id()}\n".encode())
+                check_owner(os.fstat(descriptor), self.path, stat.S_ISREG)
+                # Over what is there: a full disk, or a kill, takes no mark away.
+                os.pwrite(descriptor, text, 0)
+                os.ftruncate(descriptor, len(text))
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -63,6 +82,7 @@ class Marker:
         except OSError as error:
             raise MemoryFault(f"{self.path}: {error.strerror}") from None
         try:
+            check_owner(os.fstat(descriptor), self.path, stat.S_ISREG)
             return os.read(descriptor, 64).decode("ascii", "replace").strip() == boot_id()
         except OSError as error:
             raise MemoryFault(f"{self.path}: {error.strerror}") from None
@@ -119,8 +139,11 @@ class Store:
                 body += f"path {nexus}\t{device}\n"
         self._file.write(body, MAX_FILE_BYTES)
 
-    def lock(self) -> int:
-        """A descriptor that holds this node's join lock, or MemoryFault while another has it.
+    def lock(self, until: float | None = None) -> int:
+        """A descriptor that holds this node's join lock, or JoinUnderWay while another has it.
+
+        ``until``: when the holder is to have ended, on time.monotonic()'s scale;
+        see end_overdue().
 
         A worker that sleeps in the kernel with a registration in flight keeps
         it.  (Not on an sg node, where the kernel lets a killed process go while
@@ -132,7 +155,35 @@ class Store:
             raise JoinUnderWay(
                 f"{self.path}.lock: another action=on of this node is at work; wait for it to end"
             )
+        try:
+            os.ftruncate(descriptor, 0)
+            if until is not None:
+                process = os.getpid()
+                note = f"{process} {start_time(process)} {until:.0f}\n"
+                os.pwrite(descriptor, note.encode(), 0)
+        except OSError:
+            pass  # a full disk: nobody can tell then that this one is overdue
         return descriptor
+
+    def end_overdue(self) -> int:
+        """End the holder of the lock if it is long past its time; its process id, 0 if it is not.
+
+        As its supervisor does, which may be stopped just as it is.  A process
+        that sleeps in the kernel keeps the lock until that lets it go.
+        """
+        try:
+            with open(f"{self.path}.lock", encoding="ascii", errors="replace") as file:
+                process, _, rest = file.read(MAX_NOTE_BYTES).strip().partition(" ")
+            began, _, until = rest.partition(" ")
+            told = process.isdigit() and bool(began) and until.isdigit()
+            if not told or time.monotonic() < int(until) + OVERDUE_SECONDS:
+                return 0
+            if start_time(int(process)) != began:
+                return 0
+            os.kill(int(process), SIGKILL)
+        except OSError:
+            return 0  # it has ended by itself, or cannot be told
+        return int(process)
 
     def _parse(self, lines: list[str]) -> Memory:
         if lines[:1] != [MAGIC] or len(lines) < 3:

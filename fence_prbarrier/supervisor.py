@@ -72,6 +72,7 @@ def supervise(
     ``hear`` receives each report (kind, text).  Whatever happens to the worker,
     an Answer comes back by the deadline, and only the worker's own one is good.
     """
+    _wait_for_children()
     try:
         reading, writing = os.pipe()
         worker = os.fork()
@@ -93,6 +94,16 @@ def supervise(
         waiting = ", ".join(under_way) or "nothing of a device"
         return Answer(1, [], [f"timed out: no answer yet from: {waiting}"])
     return Answer(1, [], [f"the worker ended without an answer, {_end_of(worker)}"])
+
+
+def _wait_for_children() -> None:
+    """A caller that ignores SIGCHLD hands that down; no child's end could be told then."""
+    import _signal
+
+    try:
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    except ValueError:
+        pass  # not in the main thread: whoever runs that has seen to it
 
 
 def _be_worker(work: Callable[[Pipe], Answer], pipe: Pipe) -> None:

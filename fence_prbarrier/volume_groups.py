@@ -11,7 +11,7 @@ import os
 import time
 
 from .errors import MAX_NAMED, BarrierError, DeviceError, InvalidInput, MemoryFault
-from .files import CheckedFile, boot_id
+from .files import CheckedFile, boot_id, start_time
 from .finding import MAX_NAMES, whole_disk
 
 TYPE_CHECKING = False
@@ -144,21 +144,11 @@ class VolumeGroups:
             self._warn(str(error))
 
 
-def _start_time(process: int) -> str:
-    """When a process began, which tells it from another of its number; empty if it has ended."""
-    try:
-        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
-            fields = file.read(4096).rpartition(")")[2].split()
-    except OSError:
-        return ""  # it is gone
-    return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else ""
-
-
 def _note(lock: int, process: int) -> None:
     """Say in the lock's file which vgs runs, so that one that hangs stays the only one."""
     try:
         os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{process} {_start_time(process)}\n".encode(), 0)
+        os.pwrite(lock, f"{process} {start_time(process)}\n".encode(), 0)
     except OSError:
         pass  # a full disk: a second vgs may then be started beside one that hangs
 
@@ -166,4 +156,4 @@ def _note(lock: int, process: int) -> None:
 def _hangs(lock: int) -> bool:
     """Whether the vgs of whoever had the lock before still runs."""
     process, _, began = os.pread(lock, 64, 0).decode("ascii", "replace").strip().partition(" ")
-    return process.isdigit() and bool(began) and _start_time(int(process)) == began
+    return process.isdigit() and bool(began) and start_time(int(process)) == began

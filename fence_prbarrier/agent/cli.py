@@ -13,7 +13,7 @@ import time
 from ..barrier.drain import check_policy, wait_seconds
 from ..cluster import build_cluster, local_host_name
 from ..errors import MAX_QUOTED, BarrierError, InvalidInput, in_words
-from .log import ERROR, INFO, WARNING, Log, say
+from .log import ERROR, INFO, WARNING, Log, put, say
 from .parameters import (
     ACTIONS_BY_NAME,
     BOOLEAN,
@@ -34,6 +34,8 @@ MAX_LINE_BYTES = 1 << 16
 # The worker gives up before the supervisor does, so that it can still say why.
 WORKER_MARGIN_SECONDS = 1.0
 WORKER_MARGIN_SHARE = 0.05
+# How long a reader of stdout may take for what a pipe takes at once; a pager has it all by then.
+OUTPUT_SECONDS = 5.0
 QUOTES = "\"'"
 # Instance attributes of Pacemaker's own that no agent asked for.
 SENT_BY_PACEMAKER = ("nodeid",)
@@ -312,8 +314,7 @@ def print_lines(lines: list[str]) -> int:
     try:
         # As UTF-8 whatever the locale: names of nodes need not be ASCII.
         text = "".join(line + "\n" for line in lines)
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-        sys.stdout.flush()
+        put(sys.stdout, text.encode("utf-8", "surrogateescape"), OUTPUT_SECONDS)
     except OSError:
         sys.stdout = None  # else Python tries again at its end, and exits with 120
         raise

@@ -194,14 +194,22 @@ def tell_unread(unit: Unit, unread: Mapping[int, str], dispatcher: Dispatcher) -
         dispatcher.report(WARNING, f"LU {unit.label}: a path is lost: device {device}: {why}")
 
 
-def _lock_in_turn(task: Task, store: Store, turn_seconds: float) -> int:
+def _lock_in_turn(task: Task, dispatcher: Dispatcher, store: Store, turn_seconds: float) -> int:
     """The join lock; another join of this node is given so much time to end."""
     give_up = min(time.monotonic() + turn_seconds, task.deadline - 2 * TURN_PAUSE_SECONDS)
+    killed = 0
     while True:
         try:
-            return store.lock()
+            return store.lock(task.deadline)
         except JoinUnderWay:
-            if time.monotonic() > give_up:
+            ended = store.end_overdue()
+            # One that is asleep in the kernel stays for all that.
+            if ended and ended != killed:
+                killed = ended
+                dispatcher.report(
+                    WARNING, f"another action=on, process {ended}, was past its time: ended it"
+                )
+            elif time.monotonic() > give_up:
                 raise
         time.sleep(TURN_PAUSE_SECONDS)
 
@@ -218,7 +226,7 @@ def join(
 
     Up to ``retry_on`` attempts; only a command that failed is worth another.
     """
-    lock = _lock_in_turn(task, store, turn_seconds)
+    lock = _lock_in_turn(task, dispatcher, store, turn_seconds)
     attempts_left = task.options.number("retry_on")
     try:
         while True:

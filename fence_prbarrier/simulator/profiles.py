@@ -76,7 +76,8 @@ class Spec:
 
     # SAM-5 5.2: a NACA bit that is not supported is an error.
     refuses_naca: ClassVar[bool] = True
-    # SBC-3 4.5: an LBA past the last block is an error even where nothing is transferred.
+    # An LBA past the last block is an error even where nothing is transferred; SBC-3 5.11 speaks
+    # of LBA plus transfer length.
     checks_lba_of_nothing: ClassVar[bool] = True
     # SBC-3 5.15: LOGICAL BLOCK ADDRESS is obsolete and ignored.
     capacity_checks_lba: ClassVar[bool] = False
@@ -95,7 +96,7 @@ class Spec:
 
     # --- Unit attentions, SAM-5 5.14: each is reported, in the order in which they came ---
     attentions_report_one: ClassVar[bool] = False
-    # SAM-5 6.2: power on establishes one for every I_T nexus.
+    # SAM-5 6.3.1: power on establishes one for every I_T nexus.
     power_on_attention: ClassVar[bool] = True
 
     # --- Access, 5.7.1: operation codes that fare otherwise than access.py says ---
@@ -107,7 +108,7 @@ class Spec:
     unsupported_out: ClassVar[frozenset[int]] = frozenset()
     # Whether REGISTER takes SPEC_I_PT (SIP_C), and REGISTER AND MOVE exists: both are optional.
     can_name_ports: ClassVar[bool] = False
-    # A service action that is not supported is found before or after a wrong list, 4.2.
+    # A service action that is not supported is found before or after a wrong list, 6.16.2.
     unsupported_out_last: ClassVar[bool] = False
     # SCOPE is looked at with TYPE, or after registration and key.
     scope_after_key: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""The fixture `lio`: a lab of one LU, booted once and ended with its tests."""
+"""The fixture `lio`: a lab of one LU, booted for each file of tests and ended with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..lab.san import Lab
 from .sides import Lio
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def lio() -> Iterator[Lio]:
     """LIO, as its three initiators reach it; skips where no lab can run."""
     require()

@@ -35,7 +35,7 @@ LIO = (
     ),
     Deviation(
         ("power_on_attention",),
-        "SAM-5 6.2",
+        "SAM-5 6.3.1",
         "power on establishes 29h/01h for every I_T nexus",
         "none after a restart of the target",
         "seen",
@@ -57,9 +57,9 @@ LIO = (
     ),
     Deviation(
         ("checks_lba_of_nothing",),
-        "SBC-3 4.5",
-        "an LBA past the last block is refused",
-        "LBA plus length may reach the end: zero blocks at the end are GOOD",
+        "SBC-3 5.11",
+        "`spec` refuses an LBA past the last block, also where nothing is transferred",
+        "only LBA plus length must not exceed the end: zero blocks just after it are GOOD",
         "sbc_parse_cdb",
     ),
     Deviation(
@@ -80,8 +80,8 @@ LIO = (
     ),
     Deviation(
         ("unsupported_out_last",),
-        "4.2",
-        "a service action that is not there is found first",
+        "6.16.2",
+        "`spec` finds out first that a service action is not there; the order is left open",
         "the parameter list is looked at first",
         "target_scsi3_emulate_pr_out",
     ),

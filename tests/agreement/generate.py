@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Sequence
 
 from .commands import (
     ABORT,
@@ -54,8 +55,12 @@ SHORT_LENGTHS = (0, 1, 4, 5, 6, 7, 8, 9, 12, 15, 16, 20, 21, 22, 23, 24, 25, 31,
 class Generator:
     """Makes one sequence after another."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, names_ports: bool = True) -> None:
+        """Begin; without `names_ports` no command bears a TransportID."""
         self.random = random.Random(seed)
+        ports = (Generator.register_ports, Generator.move, Generator.odd_out)
+        gone = () if names_ports else ports
+        self.makers, self.weights = zip(*(each for each in WEIGHTS if each[0] not in gone))
         self.side: Simulated
 
     def sequence(self, side: Simulated) -> list[Command]:
@@ -64,8 +69,8 @@ class Generator:
         commands = self._scene() if self.random.random() < 0.75 else []
         for command in commands:
             side.send(command)
-        makers, weights = zip(*WEIGHTS)
-        for maker in self.random.choices(makers, weights, k=self.random.choice(LENGTHS)):
+        length = self.random.choice(LENGTHS)
+        for maker in self.random.choices(self.makers, self.weights, k=length):
             command = maker(self, self.random.randrange(3))
             side.send(command)
             commands.append(command)
@@ -88,9 +93,29 @@ class Generator:
         if self.random.random() < 0.85:
             kind = self.random.choice(list(TYPES))
             scene.append(pr_out(members[0], RESERVE, keys[members[0]], kind=kind))
+            if self.random.random() < 0.1 and Generator.move in self.makers:
+                scene += self._there_and_back(members[0], members[1], keys)
         return scene
 
+    def _there_and_back(self, one: int, other: int, keys: Sequence[int]) -> list[Command]:
+        """Two REGISTER AND MOVE, of which the second undoes the first."""
+        ways = ((one, other), (other, one))
+        return [
+            move(here, keys[here], keys[there], 0, 1, self._id_of(there)) for here, there in ways
+        ]
+
+    def _id_of(self, nexus: int) -> bytes:
+        port = self.side.nexuses[nexus]
+        return transport_id(port.initiator, port.isid)
+
     # -- what the LU looks like -------------------------------------------------------------------
+
+    def _holder_or(self, nexus: int) -> int:
+        """The nexus that holds, half of the time."""
+        holder = self.side.unit.reservations.holder
+        if holder is None or self.random.random() < 0.5:
+            return nexus
+        return self.side.nexuses.index(holder.nexus)
 
     def _own(self, nexus: int) -> int:
         """The key of this nexus, 0 for none; seldom a wrong one."""
@@ -143,6 +168,7 @@ class Generator:
         return pr_out(nexus, RESERVE, self._own(nexus), kind=self._kind())
 
     def release(self, nexus: int) -> Command:
+        nexus = self._holder_or(nexus)
         kind = self._kind(self.side.unit.reservations.type)
         return pr_out(nexus, RELEASE, self._own(nexus), kind=kind)
 
@@ -156,8 +182,7 @@ class Generator:
 
     def _other(self, nexus: int) -> bytes:
         """The TransportID of one of the other two nexuses."""
-        port = self.side.nexuses[(nexus + self.random.choice((1, 2))) % 3]
-        return transport_id(port.initiator, port.isid)
+        return self._id_of((nexus + self.random.choice((1, 2))) % 3)
 
     def _odd_id(self, nexus: int) -> bytes:
         """A TransportID that names nobody who could be registered.
@@ -181,11 +206,7 @@ class Generator:
         chance = self.random.random()
         ids = self._other(nexus)
         if chance < 0.2:
-            ids = b"".join(
-                transport_id(port.initiator, port.isid)
-                for port in self.side.nexuses
-                if port is not self.side.nexuses[nexus]
-            )
+            ids = b"".join(self._id_of(other) for other in range(3) if other != nexus)
         elif chance < 0.4:
             ids = self.random.choice((b"", ids)) + self._odd_id(nexus)
         new = self.random.choice((*POOL, 0))
@@ -198,13 +219,13 @@ class Generator:
 
     def move(self, nexus: int) -> Command:
         """REGISTER AND MOVE: good ones mostly."""
+        nexus = self._holder_or(nexus)
         chance = self.random.random()
         name = self._other(nexus)
         if chance < 0.1:
             name = self._odd_id(nexus)
         elif chance < 0.2:
-            own = self.side.nexuses[nexus]
-            name = transport_id(own.initiator, own.isid)
+            name = self._id_of(nexus)
         port = 1 if self.random.random() < 0.95 else self.random.choice((0, 2, 0xFFFF))
         flags = self.random.choice((0, 0, APTPL, 2, 3))
         new = self.random.choice((*POOL, 0))

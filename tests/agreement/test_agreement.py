@@ -16,10 +16,10 @@ from .scenes import SCENES, Scene
 from .sides import PROLOGUE, Lio, Simulated
 
 SEED = 20261125
-SEQUENCES = 1200
+SEQUENCES = 1000
 # Less than what has been seen: else the sequences have lost something to say.
-MIN_COMMANDS = 30 * 1000
-MIN_OUTCOMES = 180
+MIN_COMMANDS = 28 * 1000
+MIN_OUTCOMES = 190
 
 
 def test_random_sequences(lio: Lio) -> None:

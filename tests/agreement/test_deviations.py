@@ -13,6 +13,7 @@ from fence_prbarrier.simulator import profiles, unit
 from fence_prbarrier.simulator.profiles import PROFILES, Spec
 from fence_prbarrier.simulator.values import Nexus
 
+from . import test_agreement
 from .commands import ABORT, APTPL, IGNORE, KEYS, Answer, Command, pr_in, pr_out, unit_ready, words
 from .deviation import Deviation
 from .deviations import IDENTITY, TABLES, left_out, table
@@ -124,6 +125,21 @@ def test_every_difference_is_a_listed_one_and_every_listed_one_occurs(profile: s
             occurs[row.attributes[0]] += _replies(_hybrid(profile, [row]), sequence) != spec
     never = {row.attributes[0] for row in TABLES[profile]} - NOT_BY_COMMANDS - set(+occurs)
     assert not never, f"never seen in {SEQUENCES} sequences: {never}"
+
+
+@pytest.mark.parametrize("row", TABLES["lio"], ids=lambda row: row.attributes[0])
+def test_the_sequences_would_find_it_out(row: Deviation) -> None:
+    """Were this not in profile `lio`, the sequences that are sent to LIO would show it."""
+    if row.attributes[0] in NOT_BY_COMMANDS:
+        pytest.skip("takes commands in flight or a loss of power: it has a test of its own")
+    without = _hybrid("lio", [each for each in TABLES["lio"] if each is not row])
+    generator = Generator(test_agreement.SEED)
+    for _ in range(test_agreement.SEQUENCES):
+        side = Simulated(NEXUSES)
+        sequence = generator.sequence(side)
+        if _replies(without, sequence) != _replies("lio", sequence):
+            return
+    pytest.fail(f"{test_agreement.SEQUENCES} sequences do not tell {row.attributes}")
 
 
 @pytest.mark.parametrize("profile", ["lio", "liar"])

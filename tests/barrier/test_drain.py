@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fence_prbarrier.barrier.drain import check_policy, resolve
+from fence_prbarrier.barrier.drain import Drain, check_policy, resolve
 from fence_prbarrier.errors import BarrierBroken, CommandFailed, InvalidInput
 from fence_prbarrier.scsi import command as build
+from fence_prbarrier.simulator.codes import LOGICAL_UNIT_RESET
 from fence_prbarrier.simulator.faults import Fault
 
 from .world import WRITE_10_ONE_BLOCK, World
@@ -144,6 +145,80 @@ def test_lost_answer_of_preempt_and_abort() -> None:
         else:
             with pytest.raises(CommandFailed, match="no PREEMPT AND ABORT was seen to end"):
                 world.evict(3, 2, drain)
+
+
+@pytest.mark.parametrize("drain", ["auto", "target"])
+def test_an_abort_of_what_came_back_does_not_vouch_for_the_one_that_was_lost(drain: str) -> None:
+    """The victim's REGISTER lands between the two: GOOD then tells of the new nexus alone."""
+    world = _in_flight("spec", 2)
+    fault = Fault("lost-reply")
+    fault.opcode, fault.action = 0x5F, 0x05
+    world.units[FIRST].add_fault(fault)
+    struck: list[str] = []
+
+    def come_back(name: str, command: str) -> None:
+        if command == "PREEMPT AND ABORT":
+            struck.append(command)
+        elif struck == ["PREEMPT AND ABORT"]:
+            struck.append(command)
+            while not world.send(2, FIRST, build.register(0, world.key(2), True), path=1).good:
+                pass
+
+    steps = world.evicting(3, 2, drain)
+    if drain == "auto":
+        done, _ = world.finish(steps, come_back)
+        assert "reset" in done[FIRST].guarantee
+    else:
+        with pytest.raises(CommandFailed, match="no PREEMPT AND ABORT was seen to end"):
+            world.finish(steps, come_back)
+    assert struck.count("PREEMPT AND ABORT") == 2
+
+
+def test_lio_is_asked_for_no_abort() -> None:
+    """It would wait for a host that may be dead; the reset is given nothing to wait for."""
+    for drain in ("auto", "reset"):
+        world = _in_flight("lio", 2)
+        world.evict(3, 2, drain)
+        changes = [name for _, _, name in world.sent if not name.startswith("READ")]
+        assert changes == ["PREEMPT", "SYNCHRONIZE CACHE", "LOGICAL UNIT RESET"]
+
+
+def test_reset_elsewhere_comes_on_top_of_the_abort() -> None:
+    world = _in_flight("spec", 2)
+    world.evict(3, 2, "reset")
+    changes = [name for _, _, name in world.sent if not name.startswith("READ")]
+    assert changes == ["PREEMPT AND ABORT", "LOGICAL UNIT RESET"]
+
+
+@pytest.mark.parametrize("kind", ["lost-reply", "lost-command"])
+def test_what_comes_before_the_reset_may_fail(kind: str) -> None:
+    """SYNCHRONIZE CACHE only makes the reset quick."""
+    world = _in_flight("lio", 2)
+    fault = Fault(kind)
+    fault.opcode = 0x35
+    world.units[FIRST].add_fault(fault)
+    assert "reset" in world.evict(3, 2)[FIRST].guarantee
+    assert not _arrives_late(world)
+
+
+def test_preempt_needs_a_reset() -> None:
+    with pytest.raises(ValueError, match="PREEMPT without a reset"):
+        Drain("odd", if_unconfirmed=True, reset_alone=True)
+    for policy in ("auto", "reset", "target", "wait:3"):
+        for vendor in ("LIO-ORG", "OTHER"):
+            drain = resolve(policy, vendor, "x")
+            assert drain.always or not drain.reset_alone
+
+
+def test_a_reset_that_waits_for_the_end_of_a_session() -> None:
+    """Given up by the kernel, and the session lost with it: tried again until it is back."""
+    world = _in_flight("lio", 2)
+    fault = Fault("dead-path")
+    fault.opcode, fault.times = LOGICAL_UNIT_RESET, 49
+    world.units[FIRST].add_fault(fault)
+    world.evict(3, 2)
+    assert [name for _, _, name in world.sent].count("LOGICAL UNIT RESET") == 50
+    assert not _arrives_late(world)
 
 
 def test_reset_that_fails_fails_the_eviction() -> None:

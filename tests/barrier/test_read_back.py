@@ -127,3 +127,18 @@ def test_another_cluster_takes_over_between_two_tries() -> None:
     with pytest.raises(ForeignProperty):
         world.finish(world.evicting(3, 2), before)
     assert len(tries) == 1 and world.look(LU).lives(TAG, 2)
+
+
+def test_a_registration_that_comes_and_goes_each_time() -> None:
+    """Each pass drains what the last one let in; where that does not end, there is no success."""
+    world = three()
+    key = world.key(2)
+
+    def come_and_go() -> None:
+        while not world.send(2, LU, build.register_and_ignore(key, True)).good:
+            pass
+        world.send(2, LU, build.register(key, 0, True))
+
+    with pytest.raises(BarrierBroken, match="came and went each time"):
+        world.finish(world.evicting(3, 2), after("PREEMPT AND ABORT", come_and_go))
+    assert not world.look(LU).lives(TAG, 2)

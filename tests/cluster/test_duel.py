@@ -27,7 +27,7 @@ DISTANT = "modprobe sch_netem && tc qdisc add dev vec1 root netem delay 80ms"
 NEAR = "tc qdisc del dev vec1 root"
 CUTS = (("n1",), ("n2",), NAMES)
 PACEMAKER_ROUND_S = 60.0
-SHOT = "PREEMPT AND ABORT"
+SHOT = "PREEMPT"
 FAILED = r".*Operation '\w+' \[\d+\] targeting {} using \S+ returned 1 "
 FORMAT = "{:>10} {:>7}   {:<34} {:<34}"
 
@@ -38,7 +38,7 @@ class Round(NamedTuple):
     how: str  # how much later than n1 did n2 begin; or who was cut off
     winner: str
     notes: dict[str, str]  # by node, what became of its attempt
-    contested: bool = False  # whether the loser, too, had sent a PREEMPT AND ABORT
+    contested: bool = False  # whether the loser, too, had sent a PREEMPT
 
     def line(self) -> str:
         """Return its line of the table."""

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from .ground import where
 from .seeds import kept, seeds
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +64,7 @@ def command(target: str, *options: str) -> list[str]:
 
 def fuzz(target: str, seconds: int, seed: int, keep: Path | None = None, runs: int = -1) -> Run:
     """Fuzz one target from its seeds and kept corpus; new inputs go to ``keep``."""
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=where()) as scratch:
         start, new, broken = (Path(scratch, name) for name in ("start", "new", "broken-"))
         start.mkdir()
         new.mkdir()
@@ -103,7 +104,7 @@ def fuzz(target: str, seconds: int, seed: int, keep: Path | None = None, runs: i
 
 def merge(target: str, into: Path, *sources: Path) -> None:
     """Add to a folder the fewest inputs of the sources that cover more than it does."""
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=where()) as scratch:
         # libFuzzer starts itself again, by its first word alone.
         itself = Path(scratch, "itself")
         itself.write_text(f'#!/bin/sh\nexec {" ".join(command(target))} "$@"\n')

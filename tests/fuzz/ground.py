@@ -17,6 +17,11 @@ BOOT = "0f6a1c52-3c1e-4c4d-8a55-1f2e3d4c5b6a"
 OTHER_BOOT = "11111111-2222-4333-8444-555555555555"
 
 
+def where() -> str | None:
+    """The parent of temporary folders; None for the usual one."""
+    return MEMORY if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) else None
+
+
 class Scratch:
     """Made when it is first used, by this process and not by one that forked it."""
 
@@ -27,8 +32,7 @@ class Scratch:
     @property
     def root(self) -> str:
         if self._owner != os.getpid():
-            memory = MEMORY if os.access(MEMORY, os.W_OK) else None
-            self._root = tempfile.mkdtemp(prefix="fuzz-prbarrier-", dir=memory)
+            self._root = tempfile.mkdtemp(prefix="fuzz-prbarrier-", dir=where())
             self._owner = os.getpid()
             atexit.register(shutil.rmtree, self._root, True)
             os.mkdir(self.path("state"), 0o700)

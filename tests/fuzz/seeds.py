@@ -84,7 +84,7 @@ TEXTS: dict[str, list[bytes]] = {
     ],
     "drain": [b"auto", b"target", b"reset", b"wait:30", b"wait:" + b"9" * 5000],
     "devices": [b"/dev/sda,/dev/sdb\n# no\n/dev/sdc # yes\n", b"mock:/tmp/x?port=2 /dev/sda"],
-    "patterns": [b"zz*", b"sd*", b"sd[ab]", b"wwn-?", b"sd[!a]*"],
+    "patterns": [b"zz*", b"[z-a]*", b"sd*", b"sd[ab]", b"wwn-?", b"sd[!a]*"],
     "vgs": [
         b"  wz--ns:shared:/dev/sda\n  wz--n-:root:/dev/vda2\n  wz--ns:shared:/dev/sdb:x\n",
         b"  wz--ns:shared:[unknown]\n\0  Skipping clustered VG x",

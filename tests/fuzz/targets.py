@@ -40,3 +40,6 @@ TARGETS: dict[str, Target] = {
     "on": procedures.on,
     "inspect": procedures.inspect,
 }
+
+# Those that run a whole procedure.
+ACTIONS = ("off", "on", "inspect")

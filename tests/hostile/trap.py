@@ -84,7 +84,9 @@ class Ended(NamedTuple):
     alone: bool
 
 
-# What to do at a step: None to let it be, or the error number to fail it with.
+# The call never comes back.
+HOLD = -1
+# What to do at a step: None to let it be, HOLD, or the error number to fail it with.
 Word = Callable[[Step], Optional[int]]
 Filter = Callable[[str, str, str], bool]
 
@@ -128,12 +130,18 @@ class Trap:
         cwd: Path,
         word: Word,
         stdin: bytes = b"",
+        ignored: int = 0,
     ) -> Ended:
-        """Run a program; ``word`` is asked before each call that counts."""
+        """Run a program; ``word`` is asked before each call that counts.
+
+        ``ignored`` is a signal that the program finds ignored.
+        """
         ours, theirs = socket.socketpair()
         ends = [os.pipe() for _ in range(3)]
         process = os.fork()
         if process == 0:
+            if ignored:
+                signal.signal(ignored, signal.SIG_IGN)
             self._become(words, environment, cwd, ends, theirs)
         theirs.close()
         (into_child, into), (out, out_child), (err, err_child) = ends
@@ -240,6 +248,8 @@ class _Run:
         if step is not None:
             self._number += 1
             failure = self._word(step)
+            if failure == HOLD:
+                return
         answer = RESPONSE.pack(identity, 0, -(failure or 0), 0 if failure else CONTINUE)
         try:
             fcntl.ioctl(self._listener, SECCOMP_IOCTL_NOTIF_SEND, bytearray(answer), True)

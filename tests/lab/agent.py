@@ -13,7 +13,10 @@ from .san import INITIATORS, Lab
 PYTHON = "/usr/bin/python3"
 CLUSTER = "lab"
 NODES = "n1:1,n2:2,n3:3"
-PREEMPT = "PREEMPT AND ABORT"
+# What an eviction sends to LIO; with drain=target PREEMPT_AND_ABORT and nothing else.
+PREEMPT = "PREEMPT"
+FLUSH = "SYNCHRONIZE CACHE"
+PREEMPT_AND_ABORT = "PREEMPT AND ABORT"
 RESET = "LOGICAL UNIT RESET"
 WERO = 5  # Write Exclusive - Registrants Only
 AGENT_TIMEOUT_S = 70.0

@@ -1,6 +1,6 @@
 """Run the agent, unchanged, and stop it (SIGSTOP) just before it sends a certain command.
 
-Usage: stop_before.py COMMAND N PID_FILE: before the Nth COMMAND, "PREEMPT AND ABORT" or
+Usage: stop_before.py COMMAND N PID_FILE: before the Nth COMMAND, "PREEMPT" or
 "LOGICAL UNIT RESET" say. Then PID_FILE holds the number of the stopped process;
 SIGCONT lets it go on.
 """

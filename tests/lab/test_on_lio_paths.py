@@ -330,7 +330,7 @@ def test_a_lu_exchanged_behind_its_path_is_refused(lab: Lab) -> None:
 
 @pytest.mark.parametrize("order", ["as they are", "reversed"])
 def test_one_arbiter_whatever_the_disks_are_called(lab: Lab, order: str) -> None:
-    """The first PREEMPT AND ABORT of each node goes to the same LU, by identity."""
+    """The first PREEMPT of each node goes to the same LU, by identity."""
     first = {}
     for name, victim in (("n1", "n2"), ("n2", "n1")):
         lab.clear()

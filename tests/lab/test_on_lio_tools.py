@@ -7,7 +7,9 @@ import re
 import pytest
 
 from .agent import (
+    FLUSH,
     PREEMPT,
+    PREEMPT_AND_ABORT,
     RESET,
     WERO,
     Node,
@@ -145,7 +147,7 @@ def per_unit(commands: list[tuple[str, str]], node: Node) -> dict[str, list[str]
 
 @pytest.mark.parametrize("drain", ["target", "auto"])
 def test_commands_of_an_eviction(lab: Lab, drain: str) -> None:
-    """At most 4 a LU, besides a drain's reset and the unit attention that the reset causes."""
+    """At most 4 a LU, besides a drain's two and the unit attention that its reset causes."""
     n1, *_ = joined(lab)
     said = n1.run("off", "n2", drain=drain, verbose="1")
     assert said.code == 0
@@ -153,10 +155,10 @@ def test_commands_of_an_eviction(lab: Lab, drain: str) -> None:
     assert attentions == (len(LUNS) if drain == "auto" else 0)
     assert "CHECK CONDITION" not in re.sub(r"CHECK CONDITION: UNIT ATTENTION, bus", "", said.err)
     for names in per_unit(commands_in(said.err), n1).values():
-        resets, repeated = names.count(RESET), 1 if drain == "auto" else 0
-        assert resets == repeated
-        assert len(names) - resets - repeated <= MAX_COMMANDS_PER_LU, names
-        assert names.count(PREEMPT) == 1
+        drains = 1 if drain == "auto" else 0
+        assert names.count(RESET) == names.count(FLUSH) == drains
+        assert len(names) - 3 * drains <= MAX_COMMANDS_PER_LU, names
+        assert names.count(PREEMPT if drains else PREEMPT_AND_ABORT) == 1
 
 
 @pytest.mark.parametrize("drain", ["target", "auto"])
@@ -172,6 +174,6 @@ def test_commands_of_an_eviction_by_strace(lab: Lab, drain: str) -> None:
         calls = [line for line in log.splitlines() if f"<{device}" in line]
         sent = [line for line in calls if ", SG_IO, " in line or "0x2285" in line]
         resets = [line for line in calls if "SG_SCSI_RESET" in line or "0x2284" in line]
-        extra = 1 if drain == "auto" else 0
-        assert len(resets) == extra, log
-        assert 0 < len(sent) - extra <= MAX_COMMANDS_PER_LU, log
+        drains = 1 if drain == "auto" else 0
+        assert len(resets) == drains, log
+        assert 0 < len(sent) - 2 * drains <= MAX_COMMANDS_PER_LU, log

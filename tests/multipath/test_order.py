@@ -12,7 +12,7 @@ from ..cluster.node import AGENT_TIMEOUT_S, Node
 from . import multipathd
 from .ground import NAMES, WHOLE, Ground
 
-SHOT = re.compile(r"^PREEMPT AND ABORT on (\S+)(?: of (\S+))?: ", re.MULTILINE)
+SHOT = re.compile(r"^PREEMPT on (\S+)(?: of (\S+))?: ", re.MULTILINE)
 OFFSETS_S = (0.0, 0.05, -0.05) if WHOLE else (0.0,)
 FLUSH_TIMEOUT_S = 60
 RENAME = "multipath -F; cat >/etc/multipath/bindings"

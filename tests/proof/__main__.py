@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Callable
 
 from .page import (
     BREAKS,
@@ -29,18 +30,25 @@ from .page import (
     with_block,
 )
 
-# Part -> the arguments of its deep run.
-PARTS: dict[str, list[str]] = {
-    "mutants": [],
+# Part -> the arguments of its deep run, from the minutes that it is given; those that take as
+# long as they take have none.
+PARTS: dict[str, Callable[[int], list[str]]] = {
+    "model": lambda minutes: ["--seconds", str(minutes * 60)],
+    "mutants": lambda minutes: [],
+    "agreement": lambda minutes: ["--sequences", str(minutes * SEQUENCES_PER_MINUTE)],
+    "drain": lambda minutes: [],
+    "fuzz": lambda minutes: ["--seconds", str(minutes * 60)],
+    "hostile": lambda minutes: ["--seconds", str(minutes * 20)],  # for each of three kinds
 }
+SEQUENCES_PER_MINUTE = 1000
 
 
-def run_part(part: str) -> tuple[bool, list[dict[str, str]], float]:
+def run_part(part: str, minutes: int) -> tuple[bool, list[dict[str, str]], float]:
     """Whether all was well, what was counted, and the seconds that it took."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="proof-") as folder:
         figures = os.path.join(folder, "figures.json")
-        command = [sys.executable, "-m", f"tests.{part}", *PARTS[part], "--json", figures]
+        command = [sys.executable, "-m", f"tests.{part}", *PARTS[part](minutes), "--json", figures]
         print(f"== {part}: {' '.join(command[1:-2])}", flush=True)
         code = subprocess.run(command, check=False).returncode
         seconds = time.monotonic() - began
@@ -56,6 +64,7 @@ def run_part(part: str) -> tuple[bool, list[dict[str, str]], float]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.proof", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all")
+    parser.add_argument("--minutes", type=int, default=60, help="for each part (60)")
     parser.add_argument("--tables", action="store_true", help="run nothing, write the rules' table")
     options = parser.parse_args()
     unknown = set(options.parts) - set(PARTS)
@@ -71,7 +80,7 @@ def main() -> int:
             if part in before
         }
         for part in options.parts or PARTS:
-            good, rows, seconds = run_part(part)
+            good, rows, seconds = run_part(part, options.minutes)
             if not good:
                 wrong.append(part)
             rows.append({"what": "time of this run", "figure": f"{seconds / 60:.0f} min"})

@@ -95,7 +95,7 @@ def test_a_session_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 
-    assert do("create", "--profile", "lio", "--blocks", "64", "--serial", "abc") == (0, "", "")
+    assert do("create", "--profile", "liar", "--blocks", "64", "--serial", "abc") == (0, "", "")
     assert do("create")[0] == 2
     assert do("write", "iqn.a:1", "5", "hello") == (0, "", "")
     assert do("read", "iqn.a:2", "5") == (0, "hello\n", "")
