@@ -186,13 +186,9 @@ def withdraw(own: Key, persist: bool, paths: list[int], snapshot: Snapshot) -> P
         yield from send(path, register(own, 0, persist))  # a conflict: it is gone already
 
 
-def leave(own: Key, route: Route) -> Procedure[None]:
+def leave(own: Key, persist: bool, route: Route) -> Procedure[None]:
     """withdraw() on every path, after a look."""
     snapshot = yield from look(route)
-    try:
-        persist = (yield from capabilities(route)).aptpl_active
-    except CommandFailed:
-        persist = False  # to take it back matters more
     yield from withdraw(own, persist, list(route.paths), snapshot)
 
 

@@ -168,7 +168,8 @@ class Blows(Actions):
 
     def _forgetting(self, state: State, lu: int, now: int, ghost: Ghost) -> State:
         """A LU is there without what it held, and whoever is at work does not know it."""
-        slots = [_forgotten(self.slots.values[each]) for each in state.slots]
+        forgets = self.units.states[now].facts[:3] != self.units.states[state.lus[lu]].facts[:3]
+        slots = [_forgotten(self.slots.values[each], forgets) for each in state.slots]
         state = state._replace(
             lus=(*state.lus[:lu], now, *state.lus[lu + 1 :]),
             slots=tuple(self.slots.number(slot) for slot in slots),
@@ -185,6 +186,10 @@ class Blows(Actions):
         return ("swallowed", lu, nexus), self._saturated(after), []
 
 
-def _forgotten(slot: Slot) -> Slot:
+def _forgotten(slot: Slot, forgets: bool) -> Slot:
     running = slot.running
-    return slot if running is None else slot._replace(running=running._replace(power_lost=True))
+    if running is None:
+        return slot
+    # Its life had been ended on a LU that knows nothing of it any more.
+    ended = running.was_ended and not forgets
+    return slot._replace(running=running._replace(power_lost=True, was_ended=ended))
