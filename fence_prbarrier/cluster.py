@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from .errors import MAX_QUOTED, InvalidInput, quoted
+from .errors import InvalidInput, quoted
 from .files import read_regular
 from .key import MAX_NODE, check_node, check_tag, tag_of_cluster
 
@@ -20,6 +20,8 @@ COROSYNC_CONF = "/etc/corosync/corosync.conf"
 MAX_COROSYNC_CONF_BYTES = 1 << 20
 MAX_NODES = 1024
 NODE_SECTION = ["nodelist", "node"]
+# Of a name in a list of names, so many characters are shown.
+MAX_LISTED = 100
 # More digits than any number that is checked to be in range.
 MAX_DIGITS = 10
 HEX_DIGITS = "0123456789abcdefABCDEF"
@@ -67,7 +69,7 @@ class Cluster:
 
     def known(self) -> str:
         """The nodes for an error's text."""
-        names = [f"{name[:MAX_QUOTED]} ({number})" for name, number in self.numbers.items()]
+        names = [f"{name[:MAX_LISTED]} ({number})" for name, number in self.numbers.items()]
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
         return "one of " + ", ".join(names[:8]) + more
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 # Of LUs or devices that meet the same error, so many are named.
 MAX_NAMED = 4
 # Of a text that somebody gave, so much is shown: a line of any length must not hide what is said.
-MAX_QUOTED = 60
+MAX_QUOTED = 200
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 def quoted(text: str) -> str:
     """Somebody's text for a message: in quotes, on one line, and no more than its beginning."""
-    return repr(text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "…")
+    shown = repr(text[:MAX_QUOTED])
+    if len(text) <= MAX_QUOTED and len(shown) <= MAX_QUOTED + len("''"):
+        return shown
+    return shown[:MAX_QUOTED] + "…'"
 
 
 class BarrierError(Exception):

@@ -33,6 +33,7 @@ SHARING, SHARED = 5, "cs"
 SKIPPED = "Skipping clustered VG"
 MAX_OUTPUT_BYTES = 1 << 20
 MAX_SHOWN = 200
+MAX_NAME = 100
 DEATH_SECONDS = 0.5
 POLL_SECONDS = 0.02
 SIGKILL, SIGPIPE = 9, 13
@@ -124,8 +125,9 @@ def parse(said: str, complaints: str) -> list[str]:
             continue
         if not os.path.isabs(name):  # "[unknown]"
             raise DeviceError(
-                f"volume group {group}: {PROGRAM} misses a physical volume ({name}): bring the disk"
-                " back, or give the shared disks in devices or devices_file"
+                f"volume group {_short(group, MAX_NAME)}: {PROGRAM} misses a physical volume"
+                f" ({_short(name, MAX_NAME)}): bring the disk back, or give the shared disks in"
+                " devices or devices_file"
             )
         names.append(name)
     return list(dict.fromkeys(names))
@@ -167,7 +169,7 @@ def _end(status: int) -> str:
     return f"exit code {os.WEXITSTATUS(status)}"
 
 
-def _short(text: str) -> str:
+def _short(text: str, most: int = MAX_SHOWN) -> str:
     """One line of it, not too long, for a message."""
     line = " ".join(text.split())
-    return line if len(line) <= MAX_SHOWN else line[:MAX_SHOWN] + "…"
+    return line if len(line) <= most else line[:most] + "…"

@@ -197,12 +197,15 @@ def tell_unread(unit: Unit, unread: Mapping[int, str], dispatcher: Dispatcher) -
 def _lock_in_turn(task: Task, dispatcher: Dispatcher, store: Store, turn_seconds: float) -> int:
     """The join lock; another join of this node is given so much time to end."""
     give_up = min(time.monotonic() + turn_seconds, task.deadline - 2 * TURN_PAUSE_SECONDS)
+    killed = 0
     while True:
         try:
             return store.lock(task.deadline)
         except JoinUnderWay:
             ended = store.end_overdue()
-            if ended:
+            # One that is asleep in the kernel stays for all that.
+            if ended and ended != killed:
+                killed = ended
                 dispatcher.report(
                     WARNING, f"another action=on, process {ended}, was past its time: ended it"
                 )

@@ -98,6 +98,7 @@ def evict_everywhere(
     looks = yield from _first_look(units)
     _check_each(units, looks, lambda found: rules.refuse_foreign_property(found, own.tag))
     _check_each(units, looks, lambda found: rules.require_member(found, own))
+    _all_or_raise(units, {unit.name: _joined(unit, memory) for unit in units})
     down = [unit for unit in units if looks[unit.name].reservation is None]
     if down:
         # Who could write until now is not known, so this is no success (rule 1); the
@@ -137,6 +138,15 @@ def evict_everywhere(
     _check_each(pending, looks, rules.refuse_unrest)
     _check_each(units, looks, lambda found: rules.refuse_disguise(found, own.tag, initiators))
     return done, looks
+
+
+def _joined(unit: Unit, memory: Memory) -> NotMember | None:
+    """Rule 3: a key that no join has made sure of may have slipped in after an eviction."""
+    if unit.name in memory.joined:
+        return None
+    return NotMember(
+        "this node's join here is under way or was cut short: run action=on on it first"
+    )
 
 
 def join_everywhere(

@@ -14,7 +14,7 @@ from fence_prbarrier.agent.parameters import BY_NAME, Options
 from fence_prbarrier.barrier.everywhere import evict_everywhere
 from fence_prbarrier.cluster import Cluster
 from fence_prbarrier.dispatcher import Dispatcher, Limits
-from fence_prbarrier.errors import BarrierError
+from fence_prbarrier.errors import BarrierError, JoinUnderWay
 from fence_prbarrier.key import tag_of_cluster
 from fence_prbarrier.simulator import store
 from fence_prbarrier.state import Store
@@ -191,6 +191,33 @@ def test_the_join_lock_stays_with_a_registration_that_hangs(doubled: Stage) -> N
     for path in doubled.units:
         store.transact(str(path), lambda unit: unit.faults.clear())
     assert doubled.do("n1", "on", "n1", devices=devices)[:2] == (0, "Success: Powered ON\n")
+
+
+def test_who_cannot_be_ended_is_waited_for_no_longer(
+    doubled: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past its time and asleep in the kernel: killed, it keeps the join lock all the same."""
+    told: list[str] = []
+    limits = Limits(time.monotonic() + 20, 4.0)
+    dispatcher = Dispatcher(limits, lambda _, text: told.append(text))
+    options = Options({"state_dir": str(doubled.state("n1"))})
+    work = task.Task("on", options, Cluster(TAG, {"n1": 1}), "n1", "n1", limits.deadline)
+    held = work.store().lock()
+    calls: list[int] = []
+
+    def end_overdue(_: Store) -> int:
+        calls.append(1)
+        if len(calls) > 30:
+            raise AssertionError("waits for ever")
+        return 4711
+
+    monkeypatch.setattr(Store, "end_overdue", end_overdue)
+    try:
+        with pytest.raises(JoinUnderWay, match="another action=on"):
+            task.join(work, dispatcher, [], work.store(), turn_seconds=0)
+    finally:
+        os.close(held)
+    assert told == ["another action=on, process 4711, was past its time: ended it"]
 
 
 def test_the_join_lock_does_not_stay_with_a_read_that_hangs(doubled: Stage) -> None:

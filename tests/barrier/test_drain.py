@@ -147,6 +147,33 @@ def test_lost_answer_of_preempt_and_abort() -> None:
                 world.evict(3, 2, drain)
 
 
+@pytest.mark.parametrize("drain", ["auto", "target"])
+def test_an_abort_of_what_came_back_does_not_vouch_for_the_one_that_was_lost(drain: str) -> None:
+    """The victim's REGISTER lands between the two: GOOD then tells of the new nexus alone."""
+    world = _in_flight("spec", 2)
+    fault = Fault("lost-reply")
+    fault.opcode, fault.action = 0x5F, 0x05
+    world.units[FIRST].add_fault(fault)
+    struck: list[str] = []
+
+    def come_back(name: str, command: str) -> None:
+        if command == "PREEMPT AND ABORT":
+            struck.append(command)
+        elif struck == ["PREEMPT AND ABORT"]:
+            struck.append(command)
+            while not world.send(2, FIRST, build.register(0, world.key(2), True), path=1).good:
+                pass
+
+    steps = world.evicting(3, 2, drain)
+    if drain == "auto":
+        done, _ = world.finish(steps, come_back)
+        assert "reset" in done[FIRST].guarantee
+    else:
+        with pytest.raises(CommandFailed, match="no PREEMPT AND ABORT was seen to end"):
+            world.finish(steps, come_back)
+    assert struck.count("PREEMPT AND ABORT") == 2
+
+
 def test_lio_is_asked_for_no_abort() -> None:
     """It would wait for a host that may be dead; the reset is given nothing to wait for."""
     for drain in ("auto", "reset"):

@@ -296,3 +296,21 @@ def test_a_life_that_was_evicted_before_its_join_was_done_is_not_taken_up_again(
     world.evict(1, 2)
     world.join(2)
     assert world.key(2) > begun
+
+
+def test_who_is_still_joining_fences_nobody() -> None:
+    """Rule 3: evicted on the way, its key slips in by the path that comes next."""
+    world = World("spec", paths=2)
+    world.join(1)
+    steps = world.joining(2)
+    while next(steps)[1] != "REGISTER AND IGNORE EXISTING KEY":
+        pass
+    next(steps)  # its first path is registered, the second is next
+    world.evict(1, 2)
+    next(steps)
+    assert world.look(FIRST).count(world.key(2)) == 1
+    with pytest.raises(NotMember, match="join here is under way"):
+        world.evict(2, 1)
+    assert world.look(FIRST).count(world.key(1)) == 2
+    with pytest.raises(NotMember, match="reboot"):
+        world.finish(steps)

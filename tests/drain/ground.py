@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Callable, NamedTuple, TypeVar
 
 from ..cluster.cluster import Cluster
 from ..cluster.node import Node
-from ..lab.guest import Job, Result
+from ..lab.guest import Job, LabError, Result
 from ..lab.model import MIB, Reply, unit
+
+T = TypeVar("T")
 
 SURVIVOR, VICTIM = NAMES = ("n1", "n2")
 LUN = 0
@@ -26,27 +26,32 @@ LATE_S = DELAY_MS / 1000 + 5
 BEGIN_TIMEOUT_S = 20.0
 END_TIMEOUT_S = 150.0
 DISK = "/run/lab/disks/disk0"
+COPY = "/run/lab/copy"
 BURST = "inguest_burst.py"
 # Writes, and flushes, that dm-delay holds (drivers/md/dm-delay.c, delay_status).
 HELD = "dmsetup status lab-disk0"
 
 
 class Load(NamedTuple):
-    """So many writes of so many bytes, in flight when the store holds ``held`` of them."""
+    """So many writes of so many bytes, in flight when the store holds ``held`` of them.
 
-    count: int
+    ``slow``: the victim's network is, so that others are still being sent.
+    """
+
+    number: int
     size: int
     held: int
+    slow: bool
 
     def __str__(self) -> str:
         kib = self.size / 1024
-        return f"{self.count} x {kib:g} KiB"
+        return f"{self.number} x {kib:g} KiB"
 
 
-# All data with the command; or asked for burst by burst (R2T, MaxBurstLength), and then the
-# strike comes while some is still on its way.
-SMALL, LARGE = Load(64, 4096, 32), Load(16, MIB, 1)
-STATES = ("alive", "frozen", "dead")
+# All data with the command; or asked for burst by burst (R2T), and some still to come.
+SMALL, LARGE = Load(64, 4096, 32, False), Load(16, MIB, 1, True)
+SLOW = "modprobe sch_netem && tc qdisc add dev vec1 root netem rate 20mbit"
+FAST = "tc qdisc del dev vec1 root"
 
 
 class Ground:
@@ -74,18 +79,21 @@ class Ground:
     def prepare(self, holder: str) -> None:
         """Everybody alive and joined, ``holder`` first, so that it holds the reservation."""
         self.delay(0)
-        if self.victim.on and self.victim.frozen:
+        if self.victim.frozen:
             self.victim.thaw()
         if not self.victim.on:
             self.victim.boot()
         for node in (self.survivor, self.victim):
             node.await_devices()
-        self.survivor.call("sweep", units=[[node] for node in (self.survivor.dev(LUN),)])
-        self.victim.call("sweep", units=[[node] for node in (self.victim.dev(LUN),)])
+            complaints = node.call("sweep", timeout=60, units=[[node.dev(LUN)]])
+            if complaints:
+                raise LabError(f"cannot clear: {complaints}")
         for name in sorted(NAMES, key=lambda name: name != holder):
             said = self.cluster.node(name).agent("on", name, rejoin="allow")
-            assert said.code == 0, said
-        assert self.storage.bears(LUN).holder == holder
+            if said.code != 0:
+                raise LabError(f"{name} cannot join: {said}")
+        if self.storage.bears(LUN).holder != holder:
+            raise LabError(f"{holder} does not hold: {self.storage.bears(LUN)}")
 
     def delay(self, write_ms: int) -> None:
         """Hold writes up from now on, and those that are on their way no longer."""
@@ -93,6 +101,8 @@ class Ground:
 
     def burst(self, load: Load) -> Job:
         """Have the victim begin to write; return when the store holds as much up as wanted."""
+        if load.slow:
+            self.victim.ok(SLOW)
         job = self.start(load)
         self.storage.wait_for(lambda: self.held() >= load.held, BEGIN_TIMEOUT_S, "writes in flight")
         return job
@@ -102,7 +112,7 @@ class Ground:
         victim, word = self.victim, f"late-{next(self._words)}"
         victim.guest.share(BURST, (Path(__file__).parent / BURST).read_bytes())
         words = ["/usr/bin/python3", f"/lab/{BURST}", victim.dev(LUN)]
-        return victim.spawn(" ".join([*words, str(load.count), str(load.size), word]))
+        return victim.spawn(" ".join([*words, str(load.number), str(load.size), word]))
 
     def held(self) -> int:
         """Return how many writes the store holds up at the moment."""
@@ -141,29 +151,77 @@ class Ground:
 
     # -- after it -------------------------------------------------------------------------
 
-    def keep(self, name: str) -> None:
+    def keep(self) -> None:
         """Copy the medium, below the target."""
-        self.storage.ok(f"cp {DISK} /run/lab/{name}")
+        self.storage.ok(f"cp {DISK} {COPY}")
 
-    def digest(self) -> str:
-        """Return a digest of all that the survivor reads through the target."""
-        return self.survivor.ok(
-            f"dd if={self.survivor.dev(LUN)} bs=1M iflag=direct status=none | md5sum", timeout=90
-        )
+    def digest(self, load: Load) -> str:
+        """Return a digest of what the survivor reads, through the target, where a load writes."""
+        size, count = min(load.size * load.number, MIB), -(-load.size * load.number // MIB)
+        blocks = f"bs={size} count={count} iflag=direct status=none"
+        said = self.survivor.ok(f"dd if={self.survivor.dev(LUN)} {blocks} | md5sum", timeout=90)
+        return said.split()[0]
 
-    def changed_since(self, name: str) -> int:
-        """Return how many bytes of the medium differ from a copy."""
-        said = self.storage.sh(f"cmp -l {DISK} /run/lab/{name} | wc -l")
-        return int(said.output)
+    def changed(self) -> int:
+        """Return how many bytes of the medium are not as they were when it was copied."""
+        return int(self.storage.sh(f"cmp -l {DISK} {COPY} | wc -l", timeout=90).output)
 
-    @contextmanager
-    def nothing_late(self) -> Iterator[list[int]]:
-        """Compare the medium at the begin and LATE_S after the end; fills the list with a count."""
-        came: list[int] = []
-        self.keep("after")
-        yield came
-        time.sleep(LATE_S)
-        came.append(self.changed_since("after"))
+
+class Case(NamedTuple):
+    """Who holds the reservation, what becomes of the victim, and what it has in flight."""
+
+    state: str
+    holder: str
+    load: Load
+
+    def __str__(self) -> str:
+        return f"{self.state}, {self.holder} holds, {self.load}"
+
+
+class Came(NamedTuple):
+    """What a strike came to.
+
+    ``held``: writes that the store still held when it had ended; ``late``: bytes of
+    the medium that changed after it; ``through``: whether the survivor saw them change;
+    ``first``, ``then``: the ends of the victim's writes, those in flight and those
+    that it began afterwards ('' of a dead one).
+    """
+
+    seconds: float
+    held: int
+    late: int
+    through: bool
+    first: str
+    then: str
+
+
+def strike(ground: Ground, case: Case, how: Callable[[], T]) -> tuple[T, Came]:
+    """Strike with writes in flight; what came of the strike, and of the writes."""
+    ground.prepare(case.holder)
+    ground.delay(DELAY_MS)
+    job = ground.burst(case.load)
+    ground.make(case.state)
+    began = time.monotonic()
+    said = how()
+    seconds = time.monotonic() - began
+    held = ground.held()
+    ground.keep()
+    before, ended = ground.digest(case.load), time.monotonic()
+    first = then = ""
+    if ground.victim.frozen:
+        ground.victim.thaw()
+    if ground.victim.on:
+        if case.load.slow:
+            ground.victim.ok(FAST)
+        first = _ends(job)
+        then = _ends(ground.start(SMALL))
+    time.sleep(max(0.0, ended + LATE_S - time.monotonic()))
+    through = ground.digest(case.load) != before
+    return said, Came(seconds, held, ground.changed(), through, first, then)
+
+
+def _ends(job: Job) -> str:
+    return ", ".join(job.wait(END_TIMEOUT_S).output.splitlines())
 
 
 def cluster() -> Cluster:

@@ -11,9 +11,11 @@ from .ground import LUN, SURVIVOR, VICTIM, Ground
 
 WERO = 5
 PREEMPT, PREEMPT_AND_ABORT = 4, 5
-SYNCHRONIZE_CACHE = bytes((0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0))
-SHORT_S, PAUSE_S = 5.0, 5.0
-PATIENCE_S = 60.0
+SYNCHRONIZE_CACHE = bytes((0x35, 0, 0, 0, 0, 0, 0, 0, 1, 0))
+SHORT_S, PAUSE_S, PATIENCE_S = 5.0, 5.0, 60.0
+ATTENTIONS_MAX = 4
+# After a reset that the initiator has given up its session is lost for a while.
+AGAIN_S, RESETS_FOR_S = 0.25, 75.0
 
 
 class Step(NamedTuple):
@@ -30,39 +32,48 @@ class Strike:
     def __init__(self, ground: Ground) -> None:
         """Look at who has which key."""
         bears = ground.storage.bears(LUN)
-        own, victim = bears.key(SURVIVOR), bears.key(VICTIM)
-        assert own is not None and victim is not None
-        self.ground, self.own, self.victim = ground, own, victim
+        self.own, self.victim = bears.key(SURVIVOR) or 0, bears.key(VICTIM) or 0
+        self.ground = ground
         self.steps: list[Step] = []
 
     def preempt(self) -> None:
         """PREEMPT: the key goes, nothing is aborted."""
-        self._out("PREEMPT", PREEMPT)
+        self._out("PREEMPT", PREEMPT, PATIENCE_S)
 
-    def preempt_and_abort(self, seconds: float = PATIENCE_S) -> None:
+    def abort(self) -> None:
         """PREEMPT AND ABORT."""
-        self._out("PREEMPT AND ABORT", PREEMPT_AND_ABORT, seconds)
+        self._out("PREEMPT AND ABORT", PREEMPT_AND_ABORT, PATIENCE_S)
 
-    def _out(self, name: str, action: int, seconds: float = PATIENCE_S) -> None:
+    def abort_briefly(self) -> None:
+        """PREEMPT AND ABORT with a time limit of its own."""
+        self._out("PREEMPT AND ABORT", PREEMPT_AND_ABORT, SHORT_S)
+
+    def _out(self, name: str, action: int, seconds: float) -> None:
         cdb, parameters = pr_out(action, self.own, self.victim, WERO)
         self._command(name, bytes.fromhex(cdb), bytes.fromhex(parameters), seconds)
 
     def flush(self) -> None:
-        """SYNCHRONIZE CACHE of the whole LU."""
-        self._command("SYNCHRONIZE CACHE", SYNCHRONIZE_CACHE)
+        """SYNCHRONIZE CACHE of one block."""
+        self._command("SYNCHRONIZE CACHE", SYNCHRONIZE_CACHE, b"", PATIENCE_S)
 
-    def _command(self, name: str, cdb: bytes, out: bytes = b"", s: float = PATIENCE_S) -> None:
+    def _command(self, name: str, cdb: bytes, out: bytes, seconds: float) -> None:
         began = time.monotonic()
-        for _ in range(4):
-            said = self.ground.scsi(cdb, out, s)
-            if said.asc is None or not said.asc.startswith("6/"):
+        for _ in range(ATTENTIONS_MAX):
+            said = self.ground.scsi(cdb, out, seconds)
+            if not (said.asc or "").startswith("6/"):
                 break
         self.steps.append(Step(name, _wrong(said), time.monotonic() - began))
 
     def reset(self) -> None:
-        """LOGICAL UNIT RESET."""
-        wrong, seconds = self.ground.reset()
-        self.steps.append(Step("LU RESET", wrong, seconds))
+        """LOGICAL UNIT RESET, again until it is done or RESETS_FOR_S have passed."""
+        began = time.monotonic()
+        while True:
+            wrong, _ = self.ground.reset()
+            seconds = time.monotonic() - began
+            if not wrong or seconds > RESETS_FOR_S:
+                break
+            time.sleep(AGAIN_S)
+        self.steps.append(Step("reset", wrong, seconds))
 
     def pause(self) -> None:
         """Nothing, for PAUSE_S."""
@@ -73,12 +84,7 @@ class Strike:
 def _wrong(said: Reply) -> str:
     if said.good:
         return ""
-    return said.errno or said.asc or f"{said.status:02X}h/{said.host_status:02X}h"
-
-
-def _short_then_reset(strike: Strike) -> None:
-    strike.preempt_and_abort(SHORT_S)
-    strike.reset()
+    return said.errno or said.asc or f"status {said.status:02X}h, host {said.host_status:02X}h"
 
 
 def _all(*names: str) -> Callable[[Strike], None]:
@@ -90,12 +96,12 @@ def _all(*names: str) -> Callable[[Strike], None]:
 
 
 SEQUENCES: dict[str, Callable[[Strike], None]] = {
-    "PREEMPT AND ABORT": _all("preempt_and_abort"),
-    "PREEMPT AND ABORT, reset": _all("preempt_and_abort", "reset"),
-    f"PREEMPT AND ABORT of {SHORT_S:g} s, reset": _short_then_reset,
+    "PREEMPT AND ABORT": _all("abort"),
+    "PREEMPT AND ABORT, reset": _all("abort", "reset"),
+    f"PREEMPT AND ABORT for {SHORT_S:g} s, reset": _all("abort_briefly", "reset"),
     "PREEMPT, reset": _all("preempt", "reset"),
     "reset, PREEMPT, reset": _all("reset", "preempt", "reset"),
-    "reset, PREEMPT AND ABORT": _all("reset", "preempt_and_abort"),
+    "reset, PREEMPT AND ABORT": _all("reset", "abort"),
     f"PREEMPT, {PAUSE_S:g} s, reset": _all("preempt", "pause", "reset"),
     "PREEMPT, SYNCHRONIZE CACHE, reset": _all("preempt", "flush", "reset"),
 }

@@ -12,7 +12,7 @@ from tests.agent.stage import Result, assert_refused, run_raw
 from .checks import Violation
 from .processes import check, play, stage_in
 
-ROUNDS = 40
+ROUNDS = 30
 SEED = 20261125
 DIGITS = "9" * 5000
 
@@ -44,7 +44,7 @@ def test_what_once_ended_in_an_error_of_pythons_own(
     )
     result = run_raw(f"{head}{line}\n".encode(), tmp_path)
     assert_refused(result, *words)
-    assert len(result.err) < 600
+    assert len(result.err) < 1000
 
 
 def test_the_check_can_fail(tmp_path: Path) -> None:

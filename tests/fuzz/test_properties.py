@@ -29,7 +29,7 @@ from .seeds import kept, seeds
 from .targets import TARGETS
 
 # The same values in every run; the fuzzer is there for others.
-same = settings(derandomize=True, deadline=None, database=None, max_examples=60)
+same = settings(derandomize=True, deadline=None, database=None, max_examples=40)
 SLOW = ("off", "on", "inspect", "mock_file")
 MAX_PEAK_BYTES = 4 << 20
 
@@ -60,7 +60,7 @@ def _edited(draw: Any, name: str) -> bytes:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_no_bytes_break_a_property(name: str) -> None:
-    examples = 25 if name in SLOW else 60
+    examples = 20 if name in SLOW else 40
 
     @settings(same, max_examples=examples)
     @given(st.one_of(st.binary(max_size=200), _edited(name)))

@@ -11,11 +11,33 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from . import campaign
+from .crowd import SIZE, Crowd
 from .scene import MEMORY_DISK, Scene
 from .trap import why_not
+
+ROUNDS = 40
+
+
+def crowds(scene: Scene, options: argparse.Namespace) -> tuple[list[str], dict[str, str]]:
+    """What is wrong after rounds of twenty agents at once, and the row that counts them."""
+    crowd = Crowd(scene, options.seed)
+    wrong = []
+    rounds = 0
+    end = None if options.seconds is None else time.monotonic() + options.seconds
+    while rounds < ROUNDS and (end is None or time.monotonic() < end):
+        situation = ("joined", "fresh")[rounds % 2]
+        for complaint in crowd.round(situation, killed=6 * (rounds // 2 % 2)):
+            print(f"FOUND crowd, round {rounds}, {situation}: {complaint}", flush=True)
+            wrong.append(complaint)
+        rounds += 1
+    ends = ", ".join(f"{end}: {number}" for end, number in crowd.ends.most_common())
+    figure = f"{rounds} rounds of {SIZE} ({ends}); {len(wrong)} findings"
+    print(f"crowd: {figure}", flush=True)
+    return wrong, {"what": "hostile: agents of one node at once", "figure": figure}
 
 
 def main() -> int:
@@ -41,8 +63,10 @@ def main() -> int:
                         hear=lambda text: print(text, flush=True),
                     )
                 )  # fmt: skip
+        wrong, row = crowds(scene, options) if options.kind is None else ([], None)
     rows = [{"what": f"hostile: {tally.kind}", "figure": str(tally)} for tally in tallies]
-    ok = not any(tally.findings for tally in tallies)
+    rows += [row] if row else []
+    ok = not wrong and not any(tally.findings for tally in tallies)
     if options.json:
         options.json.write_text(json.dumps({"part": "hostile", "ok": ok, "rows": rows}, indent=1))
     return 0 if ok else 1

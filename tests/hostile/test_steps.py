@@ -8,7 +8,7 @@ from . import campaign
 from .scene import Scene
 
 SEED = 1
-CASES = {"signals": 115, "interludes": 30, "errors": 92}
+CASES = {"signals": 92, "interludes": 27, "errors": 69}
 
 
 @pytest.mark.parametrize("kind", campaign.KINDS, ids=lambda kind: kind.name)

@@ -22,7 +22,7 @@ from . import rules
 from .automata import Automata
 from .bounds import Act, Bounds
 from .canon import canonical
-from .rules import SLIPPED, UNCOUNTED, Ghost, Sender, Violations
+from .rules import SLIPPED, UNCOUNTED, Ghost, Return, Sender, Violations
 from .state import Running, Slot, State, Table, node_of
 from .units import FOREIGN, Units
 
@@ -45,12 +45,15 @@ class Actions:
         self.acts_ended: dict[str, int] = {}
 
     def _furnished(self, index: int) -> int:
+        """A LU as it is found: bare, or with what a stranger has left there."""
         number = self.units.bare(index)
         if self.bounds.stranger:
             unit = self.units.thaw(number)
-            nexus = self.units.nexus(FOREIGN, 0)
-            cdb = bytes((codes.PERSISTENT_RESERVE_OUT, codes.REGISTER, 0, 0, 0, 0, 0, 0, 24, 0))
-            unit.command(nexus, cdb, bytes(8) + self.bounds.stranger.to_bytes(8, "big") + bytes(8))
+            nexus, key = self.units.nexus(FOREIGN, 0), self.bounds.stranger.to_bytes(8, "big")
+            unit.command(nexus, _reserve_out(codes.REGISTER), bytes(8) + key + bytes(8))
+            if self.bounds.stranger_holds and index == len(self.names) - 1:
+                kind = codes.WRITE_EXCLUSIVE_REGISTRANTS_ONLY
+                unit.command(nexus, _reserve_out(codes.RESERVE, kind), key + bytes(16))
             number = self.units.freeze(unit, index)
         return number
 
@@ -96,29 +99,25 @@ class Actions:
         return join_everywhere(units, memory, "auto", self.bounds.rejoin, now, act.refresh)
 
     def _next_act(
-        self, state: State, node: int, slot: Slot, ghost: Ghost
+        self, state: State, node: int, slot: Slot, ghost: Ghost, now: bool = False
     ) -> tuple[Slot, Ghost, Violations]:
-        """Begin what is to be done next; what ends without a command has ended then."""
+        """Begin what is to be done next; what ends without a command has ended then.
+
+        Where a node has one agent nothing but its end can come between the end of an
+        action and the beginning of the next: what it begins with is that node's own.
+        """
         found: Violations = []
-        while slot.running is None and slot.todo:
+        alone = self.owners.count(node) == 1
+        while slot.running is None and slot.todo and (alone or now):
+            now = False
             act, *rest = slot.todo
             boot, number = state.nodes[self.nodes.index(node)]
             memory = self.memories[number]
             made = partial(self._made, node, act, memory, boot)
             plan = self.automata.start((node, act, number, boot), made)
-            key = int(memory.key or 0)
-            older = frozenset(each for each in ghost.joined if node_of(each) == act.victim)
-            running = Running(
-                act,
-                plan.number,
-                tuple(job.number for job in plan.jobs.values()),
-                (-1,) * len(self.names),
-                frozenset(),
-                older if act.kind == "off" else frozenset(),
-                True,
-                key,
-                key in ghost.ended,
-            )
+            jobs = tuple(job.number for job in plan.jobs.values())
+            unread = (-1,) * len(self.names)
+            running = Running(act, plan.number, jobs, unread, key=int(memory.key or 0))
             slot = Slot(tuple(rest), running, slot.done)
             slot, ghost, more = self._go_on(state, node, slot, ghost)
             found += more
@@ -182,15 +181,16 @@ class Actions:
         lives = running.named | running.older
         boots = frozenset((node_of(key), boot) for key, boot in ghost.used if key in lives)
         back = set()
-        for lu, seen in zip(state.lus, running.seen):
+        for number, (lu, seen) in enumerate(zip(state.lus, running.seen)):
             frozen = self.units.states[lu]
             if running.power_lost and not frozen.count(running.key):
                 return ghost  # it has forgotten since it was read
-            writing = lives & {task[1] for task in frozen.tasks}
+            writing = {(key, number, nexus) for nexus, key, _, _ in frozen.tasks if key in lives}
+            bearing = {(key, number, nexus) for nexus, key in frozen.registrations if key in lives}
             if seen >= 0 and frozen.generation != self.facts.values[seen][3]:
-                back |= {(key, SLIPPED) for key in lives & frozen.key_set() | writing}
+                back |= {Return(*each, SLIPPED) for each in writing | bearing}
             elif running.power_lost:
-                back |= {(key, UNCOUNTED) for key in writing}
+                back |= {Return(*each, UNCOUNTED) for each in writing}
         return ghost._replace(
             ended=ghost.ended | lives,
             ended_boots=ghost.ended_boots | boots,
@@ -211,3 +211,7 @@ class Actions:
             running.named,
             running.was_ended,
         )
+
+
+def _reserve_out(action: int, kind: int = 0) -> bytes:
+    return bytes((codes.PERSISTENT_RESERVE_OUT, action, kind, 0, 0, 0, 0, 0, 24, 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .bounds import EVERY, STATUS, Act, Agent, Bounds, off, on
+from .bounds import BY_HAND, EVERY, LATE, LOST, REFUSED, STATUS, Act, Agent, Bounds, off, on
 
 BOTH: tuple[tuple[int, Act], ...] = ((1, on()), (2, on()))
 THREE: tuple[tuple[int, Act], ...] = (*BOTH, (3, on()))
@@ -16,6 +16,9 @@ JOINING = Bounds("evicted while joining", (OFF_2, Agent(2, (on(),))), ((1, on())
 REBOOT = Bounds("evicted and rebooting", (OFF_2, Agent(2, (), (on(),))), BOTH, reboots=((2, 1),))
 NEW_PATH = Bounds("evicted with a new path", (OFF_2, Agent(2, (on(),))), HALF, paths=2)
 NEW_PATH_DUEL = Bounds("duel with a new path", (OFF_2, Agent(2, (on(),)), OFF_1), HALF, paths=2)
+JOINING_DUEL = Bounds(
+    "duel while joining", (OFF_2, Agent(2, (on(),)), OFF_1), ((1, on()),), paths=2
+)
 TOGETHER = Bounds("joining together", (Agent(1, (on(),)), Agent(2, (on(),))))
 SAME_VICTIM = Bounds("two evict a third", (Agent(1, (off(3),)), Agent(2, (off(3),))), THREE)
 CHAIN = Bounds(
@@ -74,6 +77,21 @@ def title(bounds: Bounds) -> str:
 
 LATE_REBOOT = one_fault(REBOOT, ("delayed", "hung", "duplicate"))._replace(wire_outlives_boot=True)
 BACKWARDS = one_fault(REBOOT, ("delayed", "killed", "power-loss"))._replace(clock_step=-3600)
+BY_PERSON = FORGETFUL._replace(
+    name="the barrier is taken away by hand",
+    agents=(Agent(1, (off(2), on(), off(2))), Agent(2, (on(),))),
+    reboots=(),
+    keeps_aptpl=True,
+    faults=BY_HAND,
+)
+PROPERTY = Bounds(
+    "a LU of a stranger",
+    (Agent(1, (on(), off(2))), Agent(2, (on(),))),
+    profiles=("spec", "spec"),
+    stranger=0x5EED_0001_00000001,
+    stranger_holds=True,
+    never=True,
+)
 STRANGER = one_fault(DUEL)._replace(name="beside a stranger's key", stranger=0x5EED_0001_00000001)
 
 # What every run of the tests explores, whole.
@@ -86,6 +104,7 @@ BOUNDED = [
     on_each(REBOOT, "spec", 2),
     on_each(NEW_PATH, "lio"),
     on_each(NEW_PATH_DUEL, "spec"),
+    JOINING_DUEL,
     on_each(TOGETHER, "spec", 1, 2),
     SAME_VICTIM,
     CHAIN,
@@ -94,6 +113,9 @@ BOUNDED = [
     on_each(DUEL, "liar")._replace(name="a target that lies", never=True, duel=False),
     on_each(DUEL, "tgt")._replace(name="without PREEMPT AND ABORT", never=True, duel=False),
     FORGETFUL,
+    BY_PERSON,
+    PROPERTY,
+    one_fault(PROPERTY, (*LOST, *REFUSED, *LATE)),
     one_fault(DUEL),
     one_fault(on_each(DUEL, "spec", 2)),
     one_fault(on_each(DUEL, "lio")),
@@ -121,6 +143,8 @@ DEEP = [
     on_each(TOGETHER, "spec", 2, 1),
     on_each(TOGETHER, "lio", 2, 2),
     on_each(NEW_PATH_DUEL, "lio"),
+    on_each(JOINING_DUEL, "spec", 2),
+    one_fault(JOINING_DUEL),
     one_fault(on_each(DUEL, "lio", 2)),
     one_fault(on_each(DUEL, "spec", 2, 2)),
     one_fault(on_each(RING, "spec")),

@@ -12,6 +12,8 @@ PATHS = ("dead-path",)
 KILLS = ("killed", "hung")
 POWER = ("power-loss",)
 SWALLOWED = ("swallowed",)
+# What a person does by hand, which no fence action does (rule 6).
+BY_HAND = ("cleared", "released")
 EVERY = (*LOST, *REFUSED, *LATE, *PATHS, *KILLS, *POWER, *SWALLOWED)
 
 
@@ -73,8 +75,9 @@ class Bounds(NamedTuple):
     keeps_aptpl: bool = True
     drain: str = "auto"
     rejoin: str = "reboot"
-    # A stranger's registration stands on every LU.
+    # A stranger's key that is registered on every LU; it holds the reservation of the last one.
     stranger: int = 0
+    stranger_holds: bool = False
     # Assumption "no late registration": a REGISTER of an ended life does not land.
     no_late_registration: bool = False
     # Otherwise commands on their way die with the boot that sent them.

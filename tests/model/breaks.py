@@ -104,6 +104,10 @@ def off_by_any_path(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Unit, "route_joined", lambda unit, _: unit.route())
 
 
+def off_before_the_join_is_done(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(everywhere, "_joined", _nothing)
+
+
 def an_error_is_an_empty_list(patch: pytest.MonkeyPatch) -> None:
     plain = inspect.look
 
@@ -149,6 +153,7 @@ BREAKS: dict[str, Break] = {
         no_reset_on_lio,
         what_came_and_went_not_counted,
         off_by_any_path,
+        off_before_the_join_is_done,
         an_error_is_an_empty_list,
         the_others_are_not_looked_at_again,
         anything_is_taken_back,

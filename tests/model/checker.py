@@ -20,18 +20,15 @@ from fence_prbarrier.simulator import codes
 
 from ..barrier.world import TAG
 from . import rules
-from .actions import Actions
-from .rules import Ghost, Sender, Violations
-from .state import Label, Late, Running, Slot, State, Wire, node_of, with_job
+from .blows import HAND, KILLED, Blows, Move
+from .rules import Ghost, Violations
+from .state import Running, Slot, State, Wire, node_of, with_job
 from .units import STRIKES
 
-Move = tuple[Label, State, Violations]
-
-KILLED = "killed"
 READS = (codes.READ_KEYS, codes.READ_RESERVATION, codes.READ_FULL_STATUS)
 
 
-class Checker(Actions):
+class Checker(Blows):
     """The transition system of some bounds."""
 
     # --- The beginning ---
@@ -92,9 +89,11 @@ class Checker(Actions):
         """Each possible move: whether it is a blow, the method that makes it, its arguments."""
         may = self.bounds.faults if state.budget else ()
         for index, number in enumerate(state.slots):
-            running = self.slots.values[number].running
-            if running is not None:
-                yield from self._options_of(index, running, may)
+            slot: Slot = self.slots.values[number]
+            if slot.running is not None:
+                yield from self._options_of(index, slot.running, may)
+            elif slot.todo:
+                yield False, self._begin, index
         for place, number in enumerate(state.wire):
             if not self._is_ruled_out(state, self.wires.values[number]):
                 yield True, self._land, place
@@ -108,6 +107,10 @@ class Checker(Actions):
         for lu, number in enumerate(state.lus):
             if "power-loss" in may:
                 yield True, self._lose_power, lu
+            if self.units.states[number].holder >= 0:
+                for word in may:
+                    if word in HAND:
+                        yield True, self._by_hand, lu, word
             if "swallowed" in may:
                 for nexus, pending in self.units.states[number].attentions:
                     if pending and nexus[0] in self.owners:
@@ -132,7 +135,7 @@ class Checker(Actions):
         reset = isinstance(action, LogicalUnitReset)
         reads = not reset and action.cdb[0] != codes.PERSISTENT_RESERVE_OUT
         for fault in may:
-            if fault in ("power-loss", "swallowed", KILLED):
+            if fault in ("power-loss", "swallowed", KILLED, *HAND):
                 continue
             if reads and fault in ("delayed", "duplicate", "repeated", "hung", "lost-reply"):
                 continue  # late or twice, it changes nothing but a unit attention
@@ -145,13 +148,14 @@ class Checker(Actions):
         running = slot.running
         if running is None:
             raise ValueError("nothing runs here")
+        ghost: Ghost = self.ghosts.values[state.ghost]
+        running = running if running.begun else _begun(running, ghost)
         job = self.automata.jobs[running.jobs[place]]
         node, lu = self.owners[index], self.names.index(job.name)
         action, path = job.request.action, job.request.path
         sender = self._sender(state, node, running)
         cdb, data_out = getattr(action, "cdb", b""), getattr(action, "data_out", b"")
         found = rules.check_sent(sender, cdb, data_out)
-        ghost = self.ghosts.values[state.ghost]
         wire, dead = state.wire, state.dead
         if fault in ("delayed", "duplicate", "hung"):
             number = self.wires.number(Wire(sender, lu, path, cdb, data_out))
@@ -206,48 +210,12 @@ class Checker(Actions):
             named |= {key for key in frozen.key_set() if node_of(key) == running.act.victim}
         return running._replace(seen=tuple(seen), named=named)
 
-    def _execute(
-        self,
-        lu: int,
-        sender: Sender,
-        ghost: Ghost,
-        nexus: tuple[int, int],
-        action: Any,
-        strike: str,
-    ) -> tuple[int, int, Ghost, Violations]:
-        """One command at one LU, and what it may have broken."""
-        now, response = self.units.run(lu, nexus, action, strike)
-        was, is_ = self.units.states[lu], self.units.states[now]
-        if was.facts == is_.facts and was.aptpl == is_.aptpl:
-            return now, response, ghost, []
-        cdb, data_out = action.cdb, action.data_out
-        found = rules.check_done(sender, ghost, nexus, cdb, data_out, was, is_)
-        lost = {key for key in was.key_set() if is_.count(key) < was.count(key)} - {sender.key}
-        subject = rules.keys_in(data_out)[1]
-        back = ghost.returned
-        if subject in ghost.ended and is_.count(subject) > was.count(subject):
-            back |= {(subject, rules.LANDED if sender.late else rules.SLIPPED)}
-            if sender.was_ended and not sender.late:
-                found.append(("rule 4", "an action that began after its life's end registers it"))
-        ghost = ghost._replace(lost=ghost.lost | lost, returned=back)
-        return now, response, ghost, found
-
-    def _put(self, state: State, index: int, slot: Slot, ghost: Ghost) -> State:
-        slots = list(state.slots)
-        slots[index] = self.slots.number(slot)
-        return self._saturated(state._replace(slots=tuple(slots), ghost=self.ghosts.number(ghost)))
-
-    def _saturated(self, state: State) -> State:
-        """Every watched node's write in flight wherever it would be accepted."""
-        ghost: Ghost = self.ghosts.values[state.ghost]
-        writers = []
-        for node in self.bounds.watched:
-            if node in self.nodes:
-                boot = state.nodes[self.nodes.index(node)][0]
-                lives = ((node_of(key), each) for key, each in ghost.used if key in ghost.joined)
-                writers.append((node, self.bounds.paths, boot, (node, boot) in lives))
-        known = tuple(writers)
-        return state._replace(lus=tuple(self.units.saturate(lu, known) for lu in state.lus))
+    def _begin(self, state: State, index: int) -> Move:
+        """An agent begins its next action, with what its node remembers now."""
+        slot, node = self.slots.values[state.slots[index]], self.owners[index]
+        ghost = self.ghosts.values[state.ghost]
+        slot, ghost, found = self._next_act(state, node, slot, ghost, now=True)
+        return ("begin", index), self._put(state, index, slot, ghost), found
 
     def _remember(self, state: State, index: int) -> Move:
         slot: Slot = self.slots.values[state.slots[index]]
@@ -273,102 +241,6 @@ class Checker(Actions):
         slot, ghost, last = self._next_act(state, node, slot, ghost)
         return ("remember", index), self._put(state, index, slot, ghost), found + more + last
 
-    def _killed(self, state: State, index: int, ghost: Ghost) -> tuple[State, Slot, Violations]:
-        slot: Slot = self.slots.values[state.slots[index]]
-        node = self.owners[index]
-        kind = slot.running.act.kind if slot.running else ""
-        slot = Slot(slot.todo, None, (*slot.done, f"n{node} {kind}: {KILLED}"))
-        slot, _, found = self._next_act(state, node, slot, ghost)
-        return state, slot, found
-
-    def _kill(self, state: State, index: int) -> Move:
-        ghost = self.ghosts.values[state.ghost]
-        state = state._replace(budget=state.budget - 1)
-        state, slot, found = self._killed(state, index, ghost)
-        return (KILLED, index), self._put(state, index, slot, ghost), found
-
-    def _is_ruled_out(self, state: State, wire: Wire) -> bool:
-        """By the assumption "no late registration"."""
-        if not self.bounds.no_late_registration or not wire.cdb:
-            return False
-        ghost: Ghost = self.ghosts.values[state.ghost]
-        registers = wire.cdb[1] & 0x1F in rules.REGISTERING
-        return registers and rules.keys_in(wire.data_out)[1] in ghost.ended
-
-    def _land(self, state: State, place: int) -> Move:
-        """A delayed command arrives; its reply goes nowhere."""
-        wire: Wire = self.wires.values[state.wire[place]]
-        ghost: Ghost = self.ghosts.values[state.ghost]
-        sender = wire.sender._replace(late=True)
-        lu = wire.lu
-        action = Late(wire) if wire.cdb else LogicalUnitReset()
-        now, _, ghost, found = self._execute(
-            state.lus[lu], sender, ghost, (sender.node, wire.path), action, ""
-        )
-        state = state._replace(
-            lus=(*state.lus[:lu], now, *state.lus[lu + 1 :]),
-            wire=(*state.wire[:place], *state.wire[place + 1 :]),
-            ghost=self.ghosts.number(ghost),
-        )
-        return ("land", place), self._saturated(state), found
-
-    def _reboot(self, state: State, place: int) -> Move:
-        """Power off and on: agents, memory and sessions are gone, tasks in a device are not."""
-        node = self.nodes[place]
-        boot = state.nodes[place][0]
-        nodes, reboots = list(state.nodes), list(state.reboots)
-        nodes[place] = (boot + 1, self._memory(Memory(TAG, node)))
-        reboots[place] -= 1
-        wire = state.wire
-        if not self.bounds.wire_outlives_boot:
-            wire = tuple(each for each in wire if self.wires.values[each].sender.node != node)
-        state = state._replace(nodes=tuple(nodes), reboots=tuple(reboots), wire=wire)
-        ghost = self.ghosts.values[state.ghost]
-        slots, found = list(state.slots), []
-        for index, owner in enumerate(self.owners):
-            if owner == node:
-                slot: Slot = self.slots.values[slots[index]]
-                then = self.bounds.agents[index].then
-                slot = Slot(then, None, (*slot.done, f"n{node} reboot"))
-                slot, ghost, more = self._next_act(state, node, slot, ghost)
-                slots[index] = self.slots.number(slot)
-                found += more
-        state = state._replace(slots=tuple(slots), ghost=self.ghosts.number(ghost))
-        return ("reboot", node), self._saturated(state), found
-
-    def _lose_power(self, state: State, lu: int) -> Move:
-        """Of the target.  Where it forgets, what an off guaranteed is forgotten, too."""
-        now = self.units.cycle(state.lus[lu])
-        was, is_ = self.units.states[state.lus[lu]], self.units.states[now]
-        ghost: Ghost = self.ghosts.values[state.ghost]
-        found: Violations = []
-        if was.registrations != is_.registrations:
-            ghost = ghost._replace(
-                ended=frozenset(),
-                ended_boots=frozenset(),
-                returned=frozenset(),
-                lost=ghost.lost | was.key_set(),
-            )
-            if self.bounds.keeps_aptpl and self.bounds.profiles[lu] in ("spec", "lio"):
-                found.append(("rule 7", "the LU can keep registrations and was not asked to"))
-        slots = tuple(
-            self.slots.number(_power_lost(self.slots.values[each])) for each in state.slots
-        )
-        state = state._replace(
-            lus=(*state.lus[:lu], now, *state.lus[lu + 1 :]),
-            slots=slots,
-            budget=state.budget - 1,
-            ghost=self.ghosts.number(ghost),
-        )
-        return ("power-loss", lu), self._saturated(state), found
-
-    def _swallow(self, state: State, lu: int, nexus: tuple[int, int]) -> Move:
-        """The kernel's own command on a nexus meets the unit attention that an agent would."""
-        now = self.units.swallow(state.lus[lu], nexus)
-        lus = (*state.lus[:lu], now, *state.lus[lu + 1 :])
-        after = state._replace(lus=lus, budget=state.budget - 1)
-        return ("swallowed", lu, nexus), self._saturated(after), []
-
     # --- The end ---
 
     def results(self, state: State) -> tuple[str, ...]:
@@ -391,12 +263,14 @@ class Checker(Actions):
             found.append(("rule 5", f"{wins} of the duellists won"))
         ghost: Ghost = self.ghosts.values[state.ghost]
         if not self.bounds.budget:
-            for key, _ in ghost.returned:
+            for key in {each.key for each in ghost.returned}:
                 if any(self.units.states[lu].count(key) for lu in state.lus):
                     found.append(("rule 4", f"{key:#018x} slipped back in and stays"))
         return found
 
 
-def _power_lost(slot: Slot) -> Slot:
-    running = slot.running
-    return slot if running is None else slot._replace(running=running._replace(power_lost=True))
+def _begun(running: Running, ghost: Ghost) -> Running:
+    """At its first command; it may have begun just before, and is held to that."""
+    lives = frozenset(key for key in ghost.joined if node_of(key) == running.act.victim)
+    older = lives if running.act.kind == "off" else frozenset()
+    return running._replace(older=older, was_ended=running.key in ghost.ended, begun=True)

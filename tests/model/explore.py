@@ -165,8 +165,8 @@ def _one_walk(
 def _sum_up(found: Found, checker: Checker) -> None:
     found.acts.update(checker.acts_ended)
     for ghost in checker.ghosts.values:
-        for _, how in ghost.returned:
-            found.returned[how] += 1
+        for each in ghost.returned:
+            found.returned[each.how] += 1
     found.commands = checker.automata.longest()
     if found.commands > MAX_COMMANDS and not found.violations:
         found.violations = [("rule 10", f"an action sends {found.commands} commands to one LU")]

@@ -25,28 +25,41 @@ REGISTERING = (codes.REGISTER, codes.REGISTER_AND_IGNORE_EXISTING_KEY)
 PREEMPTING = (codes.PREEMPT, codes.PREEMPT_AND_ABORT)
 
 
+class Return(NamedTuple):
+    """See Ghost."""
+
+    key: int
+    lu: int
+    nexus: tuple[int, int]
+    how: str
+
+
 class Ghost(NamedTuple):
     """What the checker knows and no node does.
 
     ``ended``: the lives that an ``off`` which succeeded has ended, by key.
     ``ended_boots``: pairs of node and boot that they lived in.
-    ``returned``: pairs of an ended life and why it may write: a REGISTER of it took effect
-    after the LU was read for the last time, one that ``landed`` late or ``slipped`` in from
-    an action that was under way; or it came and went before, and a loss of power made
-    PRGENERATION begin anew, so that it was ``uncounted``.
+    ``returned``: an ended life, the LU and the nexus through which it may write again, and
+    why: a REGISTER of it took effect after the LU was read for the last time, one that
+    ``landed`` late or ``slipped`` in from an action that was under way; or it came and went
+    before, and a loss of power made PRGENERATION begin anew, so that it was ``uncounted``.
     ``joined``: lives whose ``on`` succeeded.  ``used``: pairs of key and boot.
     ``lost``: lives that lost a registration to others' acts or to a loss of power.
     """
 
     ended: frozenset[int] = frozenset()
     ended_boots: frozenset[tuple[int, int]] = frozenset()
-    returned: frozenset[tuple[int, str]] = frozenset()
+    returned: frozenset[Return] = frozenset()
     joined: frozenset[int] = frozenset()
     used: frozenset[tuple[int, int]] = frozenset()
     lost: frozenset[int] = frozenset()
 
     def has_returned(self, key: int) -> bool:
-        return any(each == key for each, _ in self.returned)
+        """By a late registration: one that slips in is never one to act by."""
+        return any(each.key == key and each.how == LANDED for each in self.returned)
+
+    def may_write(self, key: int, lu: int, nexus: tuple[int, int]) -> bool:
+        return any(each[:3] == (key, lu, nexus) for each in self.returned)
 
 
 class Sender(NamedTuple):
@@ -117,29 +130,35 @@ def check_done(
     now: Frozen,
 ) -> Violations:
     """What a command that was executed may have done to the LU."""
-    found: Violations = []
-    before, after = set(was.registrations), set(now.registrations)
-    gone = before - after
-    if any(nexus_[0] == FOREIGN for nexus_, _ in gone):
-        found.append(("rule 6", "a stranger's registration is gone"))
-    if was.type and not now.type:
-        found.append(("barrier", "a command of the barrier took the reservation away"))
+    gone = set(was.registrations) - set(now.registrations)
+    found = _check_property(was, now, gone)
     if not cdb or cdb[0] != codes.PERSISTENT_RESERVE_OUT:
         return found
     action = cdb[1] & 0x1F
     subject = keys_in(data_out)[1]
     if action in REGISTERING and was.generation != now.generation and was.aptpl and not now.aptpl:
         found.append(("rule 7", "a registration without APTPL, and it is the last that wins"))
-    for nexus_, key in gone:
-        if action in REGISTERING:
-            if nexus_ != nexus or Key(key).node != sender.node:
-                found.append(("rule 6", f"REGISTER took {Key(key)} off {nexus_}"))
-        elif key != subject:
+    for where, key in gone:
+        registers = action in REGISTERING
+        if registers and (where != nexus or Key(key).node != sender.node):
+            found.append(("rule 6", f"REGISTER took {Key(key)} off {where}"))
+        if not registers and key != subject:
             found.append(("new life", f"{Key(key)} went, which the command did not name"))
     # Only a life that others have evicted takes back what it registered meanwhile.
     taken_back = action == codes.REGISTER and not subject and sender.key in ghost.lost
     if now.count(sender.key) < was.count(sender.key) and not taken_back:
         found.append(("rule 8", f"{Key(sender.key)} lost a registration by its own node's act"))
+    return found
+
+
+def _check_property(was: Frozen, now: Frozen, gone: set[Any]) -> Violations:
+    found: Violations = []
+    if any(nexus[0] == FOREIGN for nexus, _ in gone):
+        found.append(("rule 6", "a stranger's registration is gone"))
+    if was.type and Key(was.holder_key).tag != TAG:
+        found.append(("rule 6", "a LU that a stranger has reserved is changed"))
+    if was.type and not now.type:
+        found.append(("barrier", "a command of the barrier took the reservation away"))
     return found
 
 
@@ -216,7 +235,7 @@ def check_state(lus: list[Frozen], ghost: Ghost) -> Violations:
     found: Violations = []
     for number, lu in enumerate(lus):
         for nexus, key, boot, _ in lu.tasks:
-            if key in ghost.ended and not ghost.has_returned(key):
+            if key in ghost.ended and not ghost.may_write(key, number, nexus):
                 found.append(("rule 9", _can_land(number, nexus, str(Key(key)))))
             if not key and (nexus[0], boot) in ghost.ended_boots:
                 found.append(("rule 9", _can_land(number, nexus, "no key: no barrier stands")))

@@ -124,7 +124,7 @@ class Replay:
 
     @property
     def back(self) -> set[str]:
-        return {how for _, how in self.checker.ghosts.values[self.state.ghost].returned}
+        return {each.how for each in self.checker.ghosts.values[self.state.ghost].returned}
 
     def _go(self, state: State, text: str) -> State:
         name, _, rest = text.partition(" ")

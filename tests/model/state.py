@@ -29,7 +29,8 @@ class Running(NamedTuple):
 
     ``seen``: of each LU the facts read since this action's last command that changes
     something.  ``named``: the victim's lives that it read before any such command;
-    ``older``: those whose on had succeeded before it began.  ``power_lost``: a LU lost its
+    ``older``: those whose on had succeeded before its first command.  ``was_ended``: its own
+    life had been ended by then.  ``begun``: that has been sent.  ``power_lost``: a LU lost its
     power meanwhile, so that PRGENERATION began anew.
     """
 
@@ -37,12 +38,13 @@ class Running(NamedTuple):
     plan: int
     jobs: tuple[int, ...]
     seen: tuple[int, ...]
-    named: frozenset[int]
-    older: frozenset[int]
-    looking: bool
-    key: int
-    was_ended: bool
+    named: frozenset[int] = frozenset()
+    older: frozenset[int] = frozenset()
+    looking: bool = True
+    key: int = 0
+    was_ended: bool = False
     power_lost: bool = False
+    begun: bool = False
 
 
 class Slot(NamedTuple):

@@ -11,6 +11,7 @@ from .book import (
     DUEL,
     FORGETFUL,
     JOINING,
+    JOINING_DUEL,
     NEW_PATH,
     NEW_PATH_DUEL,
     REBOOT,
@@ -46,6 +47,7 @@ SEEN: list[tuple[str, Bounds, str]] = [
     ("no reset on lio", on_each(DUEL, "lio"), "rule 9"),
     ("what came and went not counted", NEW_PATH, "rule 9"),
     ("off by any path", NEW_PATH_DUEL, "barrier"),
+    ("off before the join is done", JOINING_DUEL, "barrier"),
     ("an error is an empty list", one_fault(AGAIN, ("conflict",)), "rule 4"),
     ("anything is taken back", BARE_LATER, "barrier"),
 ]

@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from fence_prbarrier.simulator import textform
+from fence_prbarrier.simulator.profiles import ABORT_STAMPED
+from fence_prbarrier.simulator.unit import LogicalUnit
+
 from .automata import Automata
 from .book import (
     BOUNDED,
@@ -23,6 +27,7 @@ from .book import (
 from .bounds import Bounds
 from .canon import canonical
 from .explore import explore, walk
+from .units import Units
 
 SEED = 20261125
 
@@ -126,6 +131,39 @@ def test_random_courses_of_a_crowd_break_no_rule(profile: str) -> None:
         found = walk(bounds, SEED, 5)
         print(f"\n{title(bounds)}: {found.figure}, seed {SEED}")
         assert not found.violations, found.told
+
+
+@pytest.mark.parametrize("bounds", [REBOOT, on_each(DUEL, "lio", 1, 2)], ids=title)
+def test_a_frozen_lu_thaws_into_the_same(bounds: Bounds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the simulator's own text form, which leaves nothing out; tags are numbered anew."""
+    plain, compared = Units.freeze, set()
+
+    def freeze(units: Units, unit: LogicalUnit, kind: int) -> int:
+        number = plain(units, unit, kind)
+        if number not in compared:
+            compared.add(number)
+            again = units.thaw(number)
+            assert _lines(again) == _lines(unit)
+            assert plain(units, again, kind) == number
+        return number
+
+    monkeypatch.setattr(Units, "freeze", freeze)
+    explore(one_fault(bounds))
+    assert len(compared) > 50
+
+
+def _lines(unit: LogicalUnit) -> list[str]:
+    """Its text but for the checksum, the tags and what stands in no order.
+
+    The key of the holder at a task's acceptance matters to the `lio` profile alone.
+    """
+    for task in unit.tasks.values():
+        task.holder_key = task.holder_key if unit.profile.abort == ABORT_STAMPED else 0
+    unit.attentions = dict(sorted(unit.attentions.items(), key=repr))
+    lines = textform.dump(unit).decode("ascii").split("\n")
+    kept = [" ".join(line.split(" ")[2:]) if line.startswith("task ") else line for line in lines]
+    skipped = ("end ", "next-tag ")
+    return sorted(line for line in kept if not line.startswith(skipped))
 
 
 # --- The form by which continuations are told apart ------------------------------------------

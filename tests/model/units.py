@@ -15,6 +15,7 @@ from typing import Any
 
 from fence_prbarrier.scsi.command import LogicalUnitReset
 from fence_prbarrier.scsi.outcome import Completion, Outcome, classify
+from fence_prbarrier.simulator import codes
 from fence_prbarrier.simulator.faults import Fault
 from fence_prbarrier.simulator.profiles import ABORT_STAMPED
 from fence_prbarrier.simulator.reservations import Registration
@@ -207,6 +208,17 @@ class Units:
             unit.power_cycle()
             self._cycled[number] = self.freeze(unit, self.states[number].kind)
         return self._cycled[number]
+
+    def by_hand(self, number: int, action: int) -> int:
+        """A person sends CLEAR or RELEASE from the host that holds the reservation."""
+        unit, frozen = self.thaw(number), self.states[number]
+        nexus, key = frozen.registrations[frozen.holder]
+        unit.attentions[self.nexus(*nexus)] = []
+        cdb = bytes((codes.PERSISTENT_RESERVE_OUT, action, frozen.type, 0, 0, 0, 0, 0, 24, 0))
+        response = unit.command(self.nexus(*nexus), cdb, key.to_bytes(8, "big") + bytes(16))
+        if response.status:
+            raise ValueError(f"by hand: {response!r}")
+        return self.freeze(unit, frozen.kind)
 
     def swallow(self, number: int, nexus: tuple[int, int]) -> int:
         """A command of the nexus's own host, which asks about nothing, meets what is pending."""

@@ -30,14 +30,14 @@ def text_of(checker: Checker, label: Label) -> str:
     kind, *rest = label
     if kind == "command":
         return f"{who(checker, rest[0])} LU{rest[1]} {rest[2]}".rstrip()
-    if kind in ("remember", "killed"):
+    if kind in ("remember", "killed", "begin"):
         return f"{who(checker, rest[0])} {kind}"
     if kind == "land":
         return f"late {rest[0]} lands"
     if kind == "reboot":
         return f"n{rest[0]} reboots"
-    if kind == "power-loss":
-        return f"LU{rest[0]} loses power"
+    if kind in ("power-loss", "cleared", "released"):
+        return f"LU{rest[0]} " + (kind if kind != "power-loss" else "loses power")
     return f"LU{rest[0]} n{rest[1][0]} path {rest[1][1]} swallows"
 
 
@@ -57,7 +57,10 @@ def waiting(checker: Checker, state: State, name: str) -> list[tuple[str, str]]:
     found = []
     for index, number in enumerate(state.slots):
         slot: Slot = checker.slots.values[number]
-        if who(checker, index) != name or slot.running is None:
+        if who(checker, index) != name:
+            continue
+        if slot.running is None:
+            found += [(f"{name} begin", "begin")] * bool(slot.todo)
             continue
         if checker.automata.plans[slot.running.plan].remember is not None:
             found.append((f"{name} remember", "remember"))
@@ -87,7 +90,7 @@ def describe(checker: Checker, label: Label, before: State, after: State) -> lis
             f"{head}: this boot is {memory.key}, joined {joined}",
             *_ended(before, after, checker),
         ]
-    if kind == "power-loss":
+    if kind in ("power-loss", "cleared", "released"):
         return [head, _held(checker, after, rest[0])]
     return [head, *_ended(before, after, checker)]
 

@@ -34,7 +34,7 @@ from fence_prbarrier.volume_groups import VolumeGroups
 TAG, NODE = 0x5A17, 3
 # int() refuses more than 4300 digits with a ValueError of its own.
 MANY_DIGITS = "9" * 5000
-MAX_MESSAGE = 600
+MAX_MESSAGE = 1000
 
 
 def _sealed(path: Path, body: bytes) -> None:
@@ -221,6 +221,7 @@ def test_a_pattern_that_cannot_be_read_is_told_in_our_words(
         lambda text: Cluster(TAG, {"n": 1}).local_number(text),
         check_policy,
         lambda text: Store(text, TAG, NODE),
+        lambda text: parse(f"  wz--ns:{text}:[{text}]\n", ""),
         lambda text: MockPath(f"/x?{text}", "n1"),
         lambda text: finding.expand([f"/{text}*"], list, lambda _: None),
     ],
@@ -234,4 +235,5 @@ def test_a_text_of_any_length_does_not_fill_the_log(refuse) -> None:  # type: ig
 def test_what_is_quoted_is_one_line_and_says_that_it_is_cut() -> None:
     assert quoted("a\nb") == r"'a\nb'"
     assert quoted("x" * MAX_QUOTED) == f"'{'x' * MAX_QUOTED}'"
-    assert quoted("x" * (MAX_QUOTED + 1)).endswith("…'")
+    assert quoted("x" * (MAX_QUOTED + 1)).endswith("x…'")
+    assert len(quoted("\x1b" * MAX_QUOTED)) == len(quoted("x" * 9999)) == MAX_QUOTED + 2
