@@ -77,13 +77,15 @@ install:
 	    install -m 644 $$folder/*.py $(DESTDIR)$(DATADIR)/$$folder/; \
 	done
 	install -m 644 metadata/fence_prbarrier.xml metadata/ocf_prbarrier.xml $(DESTDIR)$(DATADIR)/
-	$(AGENT_PYTHON) -m compileall -q -s "$(DESTDIR)" $(DESTDIR)$(DATADIR)/fence_prbarrier
-	$(FILL_IN) install/fence_prbarrier.in > $(DESTDIR)$(SBINDIR)/fence_prbarrier
-	$(FILL_IN) ocf/prbarrier > $(DESTDIR)$(OCFDIR)/prbarrier
-	$(FILL_IN) install/watchdog.in > $(DESTDIR)$(WATCHDOGDIR)/prbarrier
-	chmod 755 $(DESTDIR)$(SBINDIR)/fence_prbarrier $(DESTDIR)$(OCFDIR)/prbarrier \
-	    $(DESTDIR)$(WATCHDOGDIR)/prbarrier
-	$(AGENT_PYTHON) -m fence_prbarrier -o manpage > $(DESTDIR)$(MANDIR)/fence_prbarrier.8
+	umask 022; $(AGENT_PYTHON) -m compileall -q -s "$(DESTDIR)" $(DESTDIR)$(DATADIR)/fence_prbarrier
+# Never an empty program in place, not even for a moment or after a crash: execvp() gives that to
+# the shell, which does nothing and ends with 0, as a fence that is done.
+	umask 022; set -e; install_script() { $(FILL_IN) "$$1" > "$(DESTDIR)$$2.new"; \
+	    chmod 755 "$(DESTDIR)$$2.new"; mv -f "$(DESTDIR)$$2.new" "$(DESTDIR)$$2"; }; \
+	install_script install/fence_prbarrier.in $(SBINDIR)/fence_prbarrier; \
+	install_script ocf/prbarrier $(OCFDIR)/prbarrier; \
+	install_script install/watchdog.in $(WATCHDOGDIR)/prbarrier
+	umask 022; $(AGENT_PYTHON) -m fence_prbarrier -o manpage > $(DESTDIR)$(MANDIR)/fence_prbarrier.8
 
 uninstall:
 	rm -rf $(DESTDIR)$(DATADIR) $(DESTDIR)$(OCFDIR)

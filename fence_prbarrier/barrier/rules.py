@@ -95,13 +95,21 @@ def refuse_unrest(snapshot: Snapshot) -> None:
 
 
 def refuse_disguise(snapshot: Snapshot, tag: int, initiators: set[str]) -> None:
-    """The victim's initiator port is not registered under a stranger's key either."""
+    """The victim's initiator port, which bears no key of the victim's now, bears no other either.
+
+    A stranger's, or that of a node that has the same initiator name, as a copied machine has.
+    """
     for registration in snapshot.registrations:
-        if registration.key.tag != tag and registration.initiator_name in initiators:
-            raise BarrierBroken(
-                f"the victim's initiator {registration.initiator_name} is still registered, by"
-                f" {owner_of(registration.key)}, and may write; that key must be removed"
-            )
+        if registration.initiator_name not in initiators:
+            continue
+        key = registration.key
+        remedy = "that key must be removed"
+        if key.tag == tag:
+            remedy = f"give the victim and node {key.node} an initiator name each"
+        raise BarrierBroken(
+            f"the victim's initiator {registration.initiator_name} is still registered, by"
+            f" {owner_of(key)}, and may write; {remedy}"
+        )
 
 
 def require_joined(snapshot: Snapshot, own: Key, route: Route) -> None:

@@ -274,7 +274,8 @@ class Reservations:
                 for each in self.registrations:
                     effect.attentions.append((each, RESERVATIONS_RELEASED))
             self._drop()
-        elif self.holder in gone and self.registrations:
+        elif self.holder and self.holder in gone and self.registrations:
+            self.registrations[0].scope_lost = self.holder.scope_lost
             self.holder = self.registrations[0]
         self._drop_if_nobody_is_left()
         return effect

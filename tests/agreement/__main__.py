@@ -35,7 +35,7 @@ def run(lio: Lio, seed: int, sequences: int, coverage: Coverage) -> list[Differe
         for each in hunt(lio, seed + done, part, coverage):
             if each.kind not in found:
                 found[each.kind] = each
-                print(f"seed {seed}, sequence {coverage.sequences}:")
+                print(f"--seed {seed + done} --sequences {coverage.sequences - done}:")
                 print(transcript(shrink(lio, each), lio), flush=True)
         done += part
         told = f"{grouped(coverage.sequences)} sequences, {grouped(coverage.commands)} commands"

@@ -85,6 +85,21 @@ def the_oldest_follows(nexuses: Sequence[Nexus]) -> Scene:
     ]
 
 
+def who_follows_has_the_right_scope(nexuses: Sequence[Nexus]) -> Scene:
+    """The scope that a move has spoilt is made good for the one that follows the holder."""
+    return [
+        *_members(A, B),
+        (pr_out(0, RESERVE, A, kind=WERO), GOOD),
+        (move(0, A, B, 0, 1, _to(nexuses, 1)), GOOD),
+        (move(1, B, A, 0, 1, _to(nexuses, 0)), GOOD),
+        (pr_out(0, PREEMPT, A, A, EAAR), GOOD),
+        (unit_ready(1), RELEASED),
+        (pr_out(0, REGISTER, A, 0), GOOD),
+        (pr_out(1, RELEASE, B, kind=EAAR), GOOD),
+        (pr_in(1, RESERVATION), GOOD),
+    ]
+
+
 def one_attention_hides_the_others(nexuses: Sequence[Nexus]) -> Scene:
     """Who was preempted hears of a release, or of a reset, instead."""
     return [
@@ -143,6 +158,7 @@ SCENES = (
     moved_there_and_back,
     one_holds_for_all,
     the_oldest_follows,
+    who_follows_has_the_right_scope,
     one_attention_hides_the_others,
     own_key_given_away,
     no_data_no_direction,

@@ -122,14 +122,81 @@ def test_a_registration_that_came_and_went_let_a_write_in(stays: bool) -> None:
                 while not world.send(2, FIRST, build.register_and_ignore(key, True)).good:
                     pass
 
-    world.finish(world.evicting(3, 2), come_and_go)
+    done, _ = world.finish(world.evicting(3, 2), come_and_go)
     assert struck and unit.tasks == {}
     assert not world.can_write(2, FIRST)
+    # What the first pass ended is told, whatever the second found.
+    assert done[FIRST].evicted == {world.key(2)}
+
+
+def test_a_lu_that_held_is_looked_at_again_when_another_did_not() -> None:
+    """While the second pass is about the second LU, a registration comes and goes on the first."""
+    world = World("spec", "spec")
+    for node in (1, 2, 3):
+        world.join(node)
+    names = list(world.units)
+    passes = dict.fromkeys(names, 0)
+
+    def come_and_go(name: str, command: str) -> None:
+        passes[name] += command in ("PREEMPT AND ABORT", "LOGICAL UNIT RESET")
+        struck = [passes[names[0]], passes[names[1]]]
+        # Before the first read-back of the second LU; then before the second one of the first.
+        if command != "READ FULL STATUS" or (name, struck) not in (
+            (names[1], [1, 1]),
+            (names[0], [1, 2]),
+        ):
+            return
+        unit, key = world.units[name], world.key(2)
+        while not world.send(2, name, build.register_and_ignore(key, True), path=1).good:
+            pass
+        unit.submit(world.nexus(2, 1), WRITE_10_ONE_BLOCK, b"late" * 128)
+        assert world.send(2, name, build.register(key, 0, True), path=1).good
+
+    done, _ = world.finish(world.evicting(3, 2), come_and_go)
+    assert passes == {names[0]: 2, names[1]: 2}
+    for name in names:
+        assert "reset" in done[name].guarantee
+        assert world.units[name].tasks == {}
+
+
+@pytest.mark.parametrize("drain", ["auto", "target"])
+def test_what_came_and_went_after_a_power_loss_of_the_target(drain: str) -> None:
+    """APTPL keeps the registrations, and PRGENERATION begins anew: smaller, and so no vouching."""
+    world = _in_flight("spec", 2)
+    unit = world.units[FIRST]
+    commands: list[str] = []
+
+    def lose_power(name: str, command: str) -> None:
+        commands.append(command)
+        if commands[-2:] != ["PREEMPT AND ABORT", "READ FULL STATUS"]:
+            return
+        key = world.key(2)
+        unit.power_cycle()
+        while not world.send(2, FIRST, build.register_and_ignore(key, True), path=1).good:
+            pass
+        unit.submit(world.nexus(2, 1), WRITE_10_ONE_BLOCK, b"late" * 128)
+        assert world.send(2, FIRST, build.register(key, 0, True), path=1).good
+
+    if drain == "target":
+        with pytest.raises(CommandFailed, match="no PREEMPT AND ABORT was seen to end"):
+            world.finish(world.evicting(3, 2, drain), lose_power)
+        return
+    done, _ = world.finish(world.evicting(3, 2), lose_power)
+    assert "reset" in done[FIRST].guarantee
+    assert unit.tasks == {}
 
 
 def test_wait_lets_that_much_time_pass() -> None:
     world = _in_flight("spec", 2)
     world.evict(3, 2, "wait:7")
+    assert world.paused_seconds == 7
+
+
+def test_wait_lets_time_pass_where_the_barrier_was_down_too() -> None:
+    world = _in_flight("spec", 2)
+    world.send(1, FIRST, build.release(world.key(1)))
+    with pytest.raises(BarrierBroken, match="no reservation stands"):
+        world.evict(3, 2, "wait:7")
     assert world.paused_seconds == 7
 
 

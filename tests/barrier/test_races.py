@@ -8,6 +8,7 @@ import pytest
 
 from fence_prbarrier.barrier.everywhere import inspect_everywhere
 from fence_prbarrier.errors import BarrierBroken, BarrierError, InvalidInput, NotMember
+from fence_prbarrier.key import Key
 from fence_prbarrier.scsi import command as build
 from fence_prbarrier.simulator import textform
 from fence_prbarrier.simulator.faults import parse_fault
@@ -181,6 +182,17 @@ def test_the_victims_initiator_under_a_strangers_key() -> None:
         world.join(node)
     world.send(2, FIRST, build.register_and_ignore(0x12340001, False), path=1)
     with pytest.raises(BarrierBroken, match=r"initiator .*n2 is still registered, by a product"):
+        world.evict(1, 2)
+
+
+def test_the_victims_initiator_under_another_members_key() -> None:
+    """Two machines copied from one: what the other registers may let the victim write."""
+    world = World("spec", paths=1)
+    for node in (1, 2, 3):
+        world.join(node)
+    twin = Key.build(TAG, 4, world.key(2).incarnation)
+    world.send(2, FIRST, build.register_and_ignore(twin, False), path=1)
+    with pytest.raises(BarrierBroken, match=r"n2 is still registered, .* and node 4 an initiator"):
         world.evict(1, 2)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from . import campaign
 from .crowd import SIZE, Crowd
-from .scene import MEMORY_DISK, Scene
+from .scene import ACTS, MEMORY_DISK, Scene
 from .trap import why_not
 
 ROUNDS = 40
@@ -46,6 +46,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="for each kind; all cases without it")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kind", choices=[kind.name for kind in campaign.KINDS])
+    parser.add_argument("--act", choices=[act.name for act in ACTS], help="this action only")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     reason = why_not()
@@ -60,10 +61,10 @@ def main() -> int:
                 tallies.append(
                     campaign.run(
                         kind, scene, options.seed, seconds=options.seconds,
-                        hear=lambda text: print(text, flush=True),
+                        hear=lambda text: print(text, flush=True), act=options.act,
                     )
                 )  # fmt: skip
-        wrong, row = crowds(scene, options) if options.kind is None else ([], None)
+        wrong, row = crowds(scene, options) if not (options.kind or options.act) else ([], None)
     rows = [{"what": f"hostile: {tally.kind}", "figure": str(tally)} for tally in tallies]
     rows += [row] if row else []
     ok = not wrong and not any(tally.findings for tally in tallies)

@@ -23,6 +23,9 @@ class Blow(Protocol):
     @property
     def at(self) -> int: ...
 
+    @property
+    def memory(self) -> bool: ...
+
 
 B = TypeVar("B", bound=Blow)
 
@@ -64,11 +67,11 @@ class Tally(NamedTuple):
 
 
 def in_turn(every: Sequence[B], seed: int) -> list[B]:
-    """All of them in an order made by ``seed``, an action each in turn."""
+    """All of them in an order made by ``seed``: an action each in turn, at its memory and not."""
     chance = random.Random(seed)
-    groups: dict[str, list[B]] = {}
+    groups: dict[tuple[str, bool], list[B]] = {}
     for blow in every:
-        groups.setdefault(blow.act.name, []).append(blow)
+        groups.setdefault((blow.act.name, blow.memory), []).append(blow)
     for group in groups.values():
         chance.shuffle(group)
     order = []
@@ -87,10 +90,11 @@ def run(
     cases: int | None = None,
     seconds: float | None = None,
     hear: Callable[[str], None] = lambda text: None,
+    act: str | None = None,
 ) -> Tally:
     """So many cases, or as many as fit into so many seconds, or all."""
     trap = Trap(kind.calls, kind.counts)
-    every = kind.every(scene, trap)
+    every = [blow for blow in kind.every(scene, trap) if act in (None, blow.act.name)]
     steps = len({(blow.act.name, blow.at) for blow in every})
     tally = Tally(kind.name, steps, len({blow.act.name for blow in every}), len(every), 0,
                   Counter(), [])  # fmt: skip

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .scene import ACTS, Act, Scene
 from .trap import Step, Trap
-from .walk import Case, Finding, complaints, disturb, steps_of
+from .walk import Case, Finding, complaints, disturb, is_of_memory, steps_of
 
 OPENING = (errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EIO, errno.ENOMEM)
 WRITING = (errno.ENOSPC, errno.EIO)
@@ -32,15 +32,15 @@ ERRORS = {
 
 
 class Fault(NamedTuple):
-    """One case to be run: the step fails, this time only, or from then on each such call."""
+    """One case to be run: the step fails, this time only."""
 
     act: Act
     at: int
     error: int
-    stays: bool
+    memory: bool
 
     def __str__(self) -> str:
-        return f"{errno.errorcode[self.error]}{' from then on' if self.stays else ''}"
+        return errno.errorcode[self.error]
 
 
 def faults(scene: Scene, trap: Trap) -> list[Fault]:
@@ -50,7 +50,7 @@ def faults(scene: Scene, trap: Trap) -> list[Fault]:
         steps, _ = steps_of(scene, act, trap)
         for step in steps:
             for error in ERRORS[step.call]:
-                found.append(Fault(act, step.number, error, False))
+                found.append(Fault(act, step.number, error, is_of_memory(step)))
     return found
 
 

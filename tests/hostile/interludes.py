@@ -16,7 +16,7 @@ from fence_prbarrier.key import Key
 from ..agent.resource import EVICTED
 from .scene import ACTS, EVICT, Act, Scene
 from .trap import Ended, Step, Trap
-from .walk import STOP, Case, Finding, disturb, send, steps_of
+from .walk import STOP, Case, Finding, disturb, is_of_memory, send, steps_of
 
 # For each of two LUs: who it is, of what make, and which keys it bears.
 OPENED_TO_LOOK = 6
@@ -54,6 +54,7 @@ class Stop(NamedTuple):
     act: Act
     at: int
     interlude: Interlude
+    memory: bool
 
     def __str__(self) -> str:
         return f"SIGSTOP to both, {self.interlude.name}, SIGCONT"
@@ -68,9 +69,9 @@ def stops(scene: Scene, trap: Trap) -> list[Stop]:
             continue
         steps, _ = steps_of(scene, act, trap)
         for step in steps:
-            found.append(Stop(act, step.number, CALLER_EVICTED))
+            found.append(Stop(act, step.number, CALLER_EVICTED, is_of_memory(step)))
             if evicting:
-                found.append(Stop(act, step.number, VICTIM_BACK))
+                found.append(Stop(act, step.number, VICTIM_BACK, is_of_memory(step)))
     return found
 
 

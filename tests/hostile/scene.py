@@ -56,12 +56,14 @@ class Scene(Stage):
             self.scripts[name] = folder / f"run-{name}"
             self.scripts[name].write_text(text)
         self._kept: dict[str, dict[str, bytes]] = {}
+        self.remembered: dict[str, Memory | None] = {}
 
     # -- going back ------------------------------------------------------------------------------
 
     def keep(self, name: str) -> None:
         """Remember all LUs and memories as they are."""
         self._kept[name] = self._files()
+        self.remembered[name] = self.memory()
 
     def restore(self, name: str) -> None:
         """Put everything back, and take away what has come since."""

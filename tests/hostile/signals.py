@@ -14,6 +14,7 @@ from .walk import (
     Finding,
     complaints,
     disturb,
+    is_of_memory,
     send,
     steps_of,
 )
@@ -33,6 +34,7 @@ class Blow(NamedTuple):
     at: int
     sent: int
     target: str
+    memory: bool
 
     def __str__(self) -> str:
         return f"{NAMES[self.sent]} to {self.target}"
@@ -47,7 +49,11 @@ def blows(scene: Scene, trap: Trap) -> list[Blow]:
         wrong += act.falsehoods(scene, ended)
         if wrong:
             raise AssertionError(f"{act.name}, undisturbed: {wrong}")
-        found += [Blow(act, at, *blow) for at in range(len(steps)) for blow in BLOWS]
+        found += [
+            Blow(act, step.number, *blow, memory=is_of_memory(step))
+            for step in steps
+            for blow in BLOWS
+        ]
     return found
 
 

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from fence_prbarrier.barrier.memory import Memory
+
 from .scene import Act, Scene
 from .trap import PATH_AT, Ended, Step, Trap, has_ended
 
@@ -76,6 +78,11 @@ def counts_all(call: str, what: str, other: str) -> bool:
     if call in PATH_AT and not what:
         return False
     return not what.startswith(BORING) and what not in ("/", str(ROOT), str(ROOT.parent))
+
+
+def is_of_memory(step: Step) -> bool:
+    """Whether it is about n1's state_dir: few of the steps, and those that matter most."""
+    return "state-n1" in step.what
 
 
 def disturb(
@@ -166,7 +173,7 @@ def complaints(scene: Scene, act: Act, case: Case, by_signal: int = 0) -> Iterat
     yield from _words(act, ended, by_signal)
     scene.keep("after")
     if act.joins:
-        yield from _is_remembered(scene)
+        yield from _is_remembered(scene, act)
         scene.restore("after")
     yield from _again(scene, act)
 
@@ -195,12 +202,13 @@ def _again(scene: Scene, act: Act) -> Iterator[str]:
         yield f"left over: {scene.strays()}"
 
 
-def _is_remembered(scene: Scene) -> Iterator[str]:
+def _is_remembered(scene: Scene, act: Act) -> Iterator[str]:
     """Evicted by n2, this boot gets in again only if it had joined nowhere (rule 4)."""
     memory = scene.memory()
     if memory is None:
         yield "the memory is broken"
         return
+    yield from _is_forgotten(scene, act, memory)
     lives = scene.lives(1)
     off = scene.do("n2", "off", "n1")
     if off.code:
@@ -215,3 +223,16 @@ def _is_remembered(scene: Scene) -> Iterator[str]:
         yield f"has joined nowhere, and may not join: {on}"
     if lives & scene.lives(1) or max(lives, default=0) > max(scene.lives(1), default=0):
         yield f"a life that was evicted came back: {lives & scene.lives(1)}"
+
+
+def _is_forgotten(scene: Scene, act: Act, memory: Memory) -> Iterator[str]:
+    """What was remembered before is so still, and what is registered was remembered first."""
+    before = scene.remembered[act.situation]
+    if before is not None and before.key is not None:
+        if memory.key is None or memory.key < before.key:
+            yield f"{before.key} is forgotten, {memory.key} is remembered"
+        if ("rejoin", "allow") not in act.options and not set(before.joined) <= set(memory.joined):
+            yield "a LU that was joined is forgotten"
+    lives = scene.lives(1)
+    if any(memory.key is None or life > memory.key for life in lives):
+        yield f"registered before it was remembered: {lives}, {memory.key}"

@@ -197,3 +197,33 @@ def test_no_trace_of_destdir_in_any_script(tmp_path: Path) -> None:
     assert run("make", "install", f"DESTDIR={tmp_path}/usual").returncode == 0
     assert (tmp_path / "usual/etc/watchdog.d/prbarrier").exists()
     assert sorted(os.listdir(tmp_path / "usual")) == ["etc", "usr"]
+
+
+def test_what_is_installed_is_roots_alone_to_change(tmp_path: Path) -> None:
+    """Whatever the umask: who may write beside the package writes root's programs."""
+    words = ("make", "install", f"PREFIX={tmp_path}/usr", f"SYSCONFDIR={tmp_path}/etc")
+    done = run("/bin/sh", "-c", 'umask 000; exec "$@"', "sh", *words)
+    assert done.returncode == 0, done.stderr
+    for path in (*tmp_path.glob("**/fence_prbarrier"), *tmp_path.glob("**/*")):
+        inside = "fence_prbarrier" in path.name or "fence_prbarrier/" in str(path)
+        if inside or path.is_file():
+            assert not path.lstat().st_mode & 0o022 or path.is_symlink(), path
+
+
+@pytest.mark.parametrize(
+    "name", ["sbin/fence_prbarrier", "lib/ocf/resource.d/fence_prbarrier/prbarrier"]
+)
+def test_an_upgrade_puts_a_whole_program_in_place(tmp_path: Path, name: str) -> None:
+    """An empty one, which a shell runs with success, never stands there: it is renamed."""
+    words = ("make", "install", f"PREFIX={tmp_path}/usr", f"SYSCONFDIR={tmp_path}/etc")
+    assert run(*words).returncode == 0
+    program = tmp_path / "usr" / name
+    with open(program) as before:
+        text = before.read()
+        assert run(*words).returncode == 0
+        assert os.fstat(before.fileno()).st_nlink == 0, "it was written over"
+        before.seek(0)
+        assert before.read() == text == program.read_text()
+    assert not list(program.parent.glob("*.new"))
+    failing = run(*words, "FILL_IN=false")
+    assert failing.returncode != 0 and program.read_text() == text
