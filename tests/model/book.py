@@ -77,6 +77,7 @@ def title(bounds: Bounds) -> str:
 
 LATE_REBOOT = one_fault(REBOOT, ("delayed", "hung", "duplicate"))._replace(wire_outlives_boot=True)
 BACKWARDS = one_fault(REBOOT, ("delayed", "killed", "power-loss"))._replace(clock_step=-3600)
+BARE_LATER = one_fault(on_each(JOINING, "spec", 2), ("power-loss",))._replace(keeps_aptpl=False)
 BY_PERSON = FORGETFUL._replace(
     name="the barrier is taken away by hand",
     agents=(Agent(1, (off(2), on(), off(2))), Agent(2, (on(),))),
@@ -113,6 +114,7 @@ BOUNDED = [
     on_each(DUEL, "liar")._replace(name="a target that lies", never=True, duel=False),
     on_each(DUEL, "tgt")._replace(name="without PREEMPT AND ABORT", never=True, duel=False),
     FORGETFUL,
+    BARE_LATER,
     BY_PERSON,
     PROPERTY,
     one_fault(PROPERTY, (*LOST, *REFUSED, *LATE)),

@@ -6,7 +6,7 @@ import pytest
 
 from .book import (
     AGAIN,
-    BOUNDED,
+    BARE_LATER,
     CHAIN,
     DUEL,
     FORGETFUL,
@@ -23,14 +23,13 @@ from .bounds import Bounds, off, on
 from .breaks import BREAKS
 from .explore import explore
 from .scenario import Replay, Scenario, scenarios
+from .shipped import shipped
 
 RETRIED = DUEL._replace(
     name="on again and again",
     agents=(DUEL.agents[0], DUEL.agents[1]._replace(acts=(on(), on(), off(1)))),
     duel=False,
 )
-
-BARE_LATER = one_fault(on_each(JOINING, "spec", 2), ("power-loss",))._replace(keeps_aptpl=False)
 
 # A break, the bounds within which it is looked for, the rule that is told to be broken.
 SEEN: list[tuple[str, Bounds, str]] = [
@@ -57,8 +56,7 @@ SEEN: list[tuple[str, Bounds, str]] = [
 def test_a_break_is_seen(
     name: str, bounds: Bounds, rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if bounds not in BOUNDED:  # those are explored elsewhere
-        assert not explore(bounds).violations
+    assert not shipped(bounds).violations
     BREAKS[name](monkeypatch)
     found = explore(bounds)
     assert rule in {each for each, _ in found.violations}, f"{found.figure}: {found.violations}"
@@ -69,7 +67,7 @@ def test_a_break_is_seen(
 
 def test_a_loss_of_power_is_seen_where_nothing_is_kept() -> None:
     """Not a break: what `off` guaranteed is gone, and the checker knows."""
-    found = explore(FORGETFUL)
+    found = shipped(FORGETFUL)
     assert not found.violations
     assert any("n1 off 2: ok" in end and "n2 on: ok" in end for end in found.ends)
 
