@@ -6,10 +6,10 @@ from typing import Callable
 
 import pytest
 
-from fence_prbarrier.errors import BarrierBroken, ForeignProperty, NotMember
+from fence_prbarrier.errors import BarrierBroken, BarrierError, ForeignProperty, NotMember
 from fence_prbarrier.key import Key
 from fence_prbarrier.scsi import command as build
-from fence_prbarrier.simulator.faults import Fault
+from fence_prbarrier.simulator.faults import Fault, parse_fault
 
 from .world import TAG, World
 
@@ -187,3 +187,13 @@ def test_a_reservation_that_goes_while_the_other_lus_are_joined() -> None:
     with pytest.raises(BarrierBroken, match="no reservation stands"):
         world.finish(world.joining(2), release)
     assert struck
+
+
+def test_a_path_that_does_not_know_persistent_reservations_is_no_lost_path() -> None:
+    """It has answered, so it is alive, and whose LU it leads to is in doubt (rule 2)."""
+    world = World("spec", paths=2)
+    for node in (1, 2, 3):
+        world.join(node)
+    world.units[LU].add_fault(parse_fault(["sense:05/20/00", "op=5e", "port=2", "times=always"]))
+    with pytest.raises(BarrierError, match="READ KEYS: CHECK CONDITION"):
+        world.evict(3, 2)

@@ -36,7 +36,7 @@ PARTS: dict[str, Callable[[int], list[str]]] = {
     "model": lambda minutes: ["--seconds", str(minutes * 60)],
     "mutants": lambda minutes: [],
     "agreement": lambda minutes: ["--sequences", str(minutes * SEQUENCES_PER_MINUTE)],
-    "drain": lambda minutes: [],
+    "drain": lambda minutes: ["--repeat", "1", "--kills", str(max(3, minutes // 5))],
     "fuzz": lambda minutes: ["--seconds", str(minutes * 60)],
     "hostile": lambda minutes: ["--seconds", str(minutes * 20)],  # for each of three kinds
 }
