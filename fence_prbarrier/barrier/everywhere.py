@@ -136,7 +136,7 @@ def evict_everywhere(
             break
     _check_each(units, looks, lambda found: rules.require_evicted(found, own, victim))
     _check_each(pending, looks, rules.refuse_unrest)
-    _check_each(units, looks, lambda found: rules.refuse_disguise(found, own.tag, initiators))
+    _check_each(units, looks, lambda found: rules.refuse_disguise(found, own, victim, initiators))
     return done, looks
 
 

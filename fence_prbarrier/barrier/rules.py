@@ -94,22 +94,26 @@ def refuse_unrest(snapshot: Snapshot) -> None:
     )
 
 
-def refuse_disguise(snapshot: Snapshot, tag: int, initiators: set[str]) -> None:
-    """The victim's initiator port, which bears no key of the victim's now, bears no other either.
+def refuse_disguise(snapshot: Snapshot, own: Key, victim: int, initiators: set[str]) -> None:
+    """The victim's initiator port is not registered under another's key either.
 
     A stranger's, or that of a node that has the same initiator name, as a copied machine has.
     """
     for registration in snapshot.registrations:
-        if registration.initiator_name not in initiators:
-            continue
         key = registration.key
+        if registration.initiator_name not in initiators or _is_of(key, own.tag, victim):
+            continue
         remedy = "that key must be removed"
-        if key.tag == tag:
+        if key.tag == own.tag:
             remedy = f"give the victim and node {key.node} an initiator name each"
         raise BarrierBroken(
             f"the victim's initiator {registration.initiator_name} is still registered, by"
             f" {owner_of(key)}, and may write; {remedy}"
         )
+
+
+def _is_of(key: Key, tag: int, node: int) -> bool:
+    return (key.tag, key.node) == (tag, node)
 
 
 def require_joined(snapshot: Snapshot, own: Key, route: Route) -> None:

@@ -175,6 +175,28 @@ def test_two_lus_with_one_identity_are_found_out() -> None:
     assert "several LUs with one identity" in str(found[FIRST])
 
 
+def test_two_lus_with_one_identity_that_differ_in_the_reservation_alone() -> None:
+    """A join registers by each path and reserves by one; PRGENERATION does not count RESERVE."""
+    world = World("spec")
+    world.paths = 2
+    original = world.units[FIRST]
+    copy = textform.load(textform.dump(original))
+    plain_send = world.send
+
+    def send(node: int, name: str, action: Any, path: int = 0) -> Any:
+        world.units[name] = (original, copy)[path]
+        return plain_send(node, name, action, path)
+
+    world.send = send  # type: ignore[method-assign]
+    for path, reserves in ((0, True), (1, False)):
+        key = Key.build(TAG, 1, 7)
+        while not world.send(1, FIRST, build.register_and_ignore(key, False), path).good:
+            pass
+        assert not reserves or world.send(1, FIRST, build.reserve(key), path).good
+    found = world.finish(world.steps(1, inspect_everywhere(world.described(1))))
+    assert "several LUs with one identity" in str(found[FIRST])
+
+
 def test_the_victims_initiator_under_a_strangers_key() -> None:
     """A left-over key on another port of the same initiator may write just as well."""
     world = World("spec", paths=1)

@@ -142,3 +142,48 @@ def test_a_registration_that_comes_and_goes_each_time() -> None:
     with pytest.raises(BarrierBroken, match="came and went each time"):
         world.finish(world.evicting(3, 2), after("PREEMPT AND ABORT", come_and_go))
     assert not world.look(LU).lives(TAG, 2)
+
+
+def test_an_eviction_that_was_cut_short_after_the_arbiter_is_completed() -> None:
+    """The victim stands on the second LU alone then; that life is named all the same."""
+    world = World("spec", "spec")
+    for node in (1, 2, 3):
+        world.join(node)
+    first, second = world.units
+    for name, command in world.evicting(3, 2):
+        if name == second and command == "PREEMPT AND ABORT":
+            break  # the caller dies here
+    assert not world.look(first).lives(TAG, 2) and world.look(second).lives(TAG, 2)
+    done = world.evict(1, 2)
+    assert done[second].evicted and not done[first].evicted
+    assert not world.look(second).lives(TAG, 2)
+
+
+def test_the_victims_initiator_is_known_by_any_lu() -> None:
+    """Rule 1: its key is on the second LU alone, and a stranger's is on its port of the first."""
+    world = World("spec", "spec")
+    for node in (1, 2, 3):
+        world.join(node)
+    first, _ = world.units
+    while not world.send(2, first, build.register_and_ignore(STRANGER, aptpl=True)).good:
+        pass
+    with pytest.raises(BarrierBroken, match=r"initiator .*n2 is still registered"):
+        world.evict(1, 2)
+
+
+def test_a_reservation_that_goes_while_the_other_lus_are_joined() -> None:
+    """on succeeds only where the barrier stands on every LU at the end."""
+    world = World("spec", "spec")
+    world.join(1)
+    first, second = world.units
+    struck: list[str] = []
+
+    def release(name: str, command: str) -> None:
+        if name == second and command.startswith("REGISTER") and not struck:
+            struck.append(command)
+            while not world.send(1, first, build.release(world.key(1))).good:
+                pass
+
+    with pytest.raises(BarrierBroken, match="no reservation stands"):
+        world.finish(world.joining(2), release)
+    assert struck
