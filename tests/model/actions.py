@@ -193,6 +193,7 @@ class Actions:
                 back |= {Return(*each, UNCOUNTED) for each in writing}
         return ghost._replace(
             ended=ghost.ended | lives,
+            ended_by=ghost.ended_by | {(running.key, life) for life in lives},
             ended_boots=ghost.ended_boots | boots,
             returned=ghost.returned | back,
         )

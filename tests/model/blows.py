@@ -142,6 +142,7 @@ class Blows(Actions):
         if was.registrations != is_.registrations:
             ghost = ghost._replace(
                 ended=frozenset(),
+                ended_by=frozenset(),
                 ended_boots=frozenset(),
                 returned=frozenset(),
                 lost=ghost.lost | was.key_set(),
@@ -160,6 +161,7 @@ class Blows(Actions):
         lost = was.key_set() if was.registrations != is_.registrations else frozenset()
         ghost = ghost._replace(
             ended=frozenset(),
+            ended_by=frozenset(),
             ended_boots=frozenset(),
             returned=frozenset(),
             lost=ghost.lost | lost,

@@ -26,6 +26,7 @@ def _nothing(*_: Any) -> None:
 
 def read_back_not_looked_at(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rules, "require_evicted", _nothing)
+    patch.setattr(rules, "refuse_disguise", _nothing)
     patch.setattr(Eviction, "holds", lambda *_: True)
 
 

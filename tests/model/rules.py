@@ -45,6 +45,7 @@ class Ghost(NamedTuple):
     before, and a loss of power made PRGENERATION begin anew, so that it was ``uncounted``.
     ``joined``: lives whose ``on`` succeeded.  ``used``: pairs of key and boot.
     ``lost``: lives that lost a registration to others' acts or to a loss of power.
+    ``ended_by``: pairs of a life and of one that an off of it has ended.
     """
 
     ended: frozenset[int] = frozenset()
@@ -53,6 +54,7 @@ class Ghost(NamedTuple):
     joined: frozenset[int] = frozenset()
     used: frozenset[tuple[int, int]] = frozenset()
     lost: frozenset[int] = frozenset()
+    ended_by: frozenset[tuple[int, int]] = frozenset()
 
     def has_returned(self, key: int) -> bool:
         """By a late registration: one that slips in is never one to act by."""
@@ -179,8 +181,12 @@ def check_off(sender: Sender, ghost: Ghost, seen: tuple[Any, ...]) -> Violations
             found.append(("rule 1", f"LU {number} bore no type 5 reservation"))
         elif keys[holder].tag != TAG:
             found.append(("rule 6", f"LU {number} was reserved by a stranger"))
-    if sender.key in ghost.ended and not ghost.has_returned(sender.key):
-        found.append(("rule 5", "an off of a life that another off had ended succeeded"))
+    # One that a third node evicts after its last reading has still done what it says.
+    if sender.was_ended and sender.key in ghost.ended and not ghost.has_returned(sender.key):
+        found.append(("rule 3", "an off that began after its life's end succeeded"))
+    late = ghost.has_returned(sender.key)
+    if not late and any((life, sender.key) in ghost.ended_by for life in sender.named):
+        found.append(("rule 5", "both duellists won"))
     return found
 
 
