@@ -25,42 +25,75 @@ def main() -> int:
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
     end = time.monotonic() + options.seconds
-    rows: list[dict[str, str]] = []
-    good = _explore_all(rows, options.only, end - SHARE_OF_WALKS * options.seconds)
+    share = end - SHARE_OF_WALKS * options.seconds
+    explored, left_out = _explore_all(options.only, share)
+    walked = []
     chosen = [bounds for bounds in WALKS if options.only in title(bounds)]
     for number, bounds in enumerate(chosen):
         seconds = max(1.0, (end - time.monotonic()) / (len(chosen) - number))
-        found = walk(bounds, seed, seconds)
-        good = _tell(rows, found, f"{title(bounds)}, at random, seed {seed}") and good
+        walked.append(walk(bounds, seed, seconds))
+        _tell(walked[-1], f"{title(bounds)}, at random, seed {seed}")
+    good = not any(found.violations for found in explored + walked)
+    rows = _figures(explored, left_out) + _figures_of_walks(walked, seed)
     if options.json:
         with open(options.json, "w", encoding="ascii") as file:
             json.dump({"part": "model", "ok": good, "rows": rows}, file)
     return 0 if good else 1
 
 
-def _explore_all(rows: list[dict[str, str]], only: str, end: float) -> bool:
-    good = True
-    skipped = 0
-    states = steps = 0
+def _explore_all(only: str, end: float) -> tuple[list[Found], int]:
+    """What was seen of each set of bounds, and how many the time was too short for."""
+    explored = []
+    left_out = 0
     for bounds in [*BOUNDED, *DEEP]:
         if only not in title(bounds):
             continue
         seconds = end - time.monotonic()
         if seconds < 1:
-            skipped += 1
+            left_out += 1
             continue
-        found = explore(bounds, max_states=MAX_STATES, seconds=seconds)
-        states, steps = states + found.states, steps + found.steps
-        good = _tell(rows, found, title(bounds)) and good
-    if skipped:
-        print(f"{skipped} sets of bounds were left out: --seconds is too short", flush=True)
-    total = f"{states:,} states, {steps:,} steps".replace(",", " ").replace("  ", ", ")
-    rows.append({"what": "all of these", "figure": total})
-    return good
+        explored.append(explore(bounds, max_states=MAX_STATES, seconds=seconds))
+        _tell(explored[-1], title(bounds))
+    if left_out:
+        print(f"{left_out} sets of bounds were left out: --seconds is too short", flush=True)
+    return explored, left_out
 
 
-def _tell(rows: list[dict[str, str]], found: Found, what: str) -> bool:
-    rows.append({"what": what, "figure": found.figure})
+def _figures(explored: list[Found], left_out: int) -> list[dict[str, str]]:
+    whole = sum(found.whole for found in explored)
+    faulty = sum(found.whole and bool(found.bounds.faults) for found in explored)
+    return [
+        _row("sets of bounds explored whole", whole),
+        _row("of these with a fault at every step", faulty),
+        _row("cut off, or left out, for want of time", len(explored) - whole + left_out),
+        _row("states", sum(found.states for found in explored)),
+        _row("steps", sum(found.steps for found in explored)),
+        _row("ends of `off` that said success, each checked", _successes(explored)),
+    ]
+
+
+def _figures_of_walks(walked: list[Found], seed: int) -> list[dict[str, str]]:
+    return [
+        _row(f"random courses, seed {seed}", sum(found.walks for found in walked)),
+        _row("steps on them", sum(found.steps for found in walked)),
+        _row("ends of `off` on them that said success", _successes(walked)),
+    ]
+
+
+def _successes(every: list[Found]) -> int:
+    return sum(
+        count
+        for found in every
+        for words, count in found.acts.items()
+        if " off " in words and words.endswith(": ok")
+    )
+
+
+def _row(what: str, figure: int) -> dict[str, str]:
+    return {"what": what, "figure": f"{figure:,}".replace(",", " ")}
+
+
+def _tell(found: Found, what: str) -> None:
     back = ", ".join(f"{how} {count}" for how, count in sorted(found.returned.items()))
     print(f"{what}: {found.figure} ({found.seconds:.1f} s)" + (f"; {back}" if back else ""))
     for words, count in sorted(found.acts.items()):
@@ -68,7 +101,6 @@ def _tell(rows: list[dict[str, str]], found: Found, what: str) -> bool:
     if found.violations:
         print(found.told)
     sys.stdout.flush()
-    return not found.violations
 
 
 if __name__ == "__main__":
