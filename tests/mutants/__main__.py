@@ -1,7 +1,9 @@
-"""Every mutant against whole folders of tests, each until one test notices: which folders do.
+"""Every mutant against the tests that it names: does one of them notice?
 
-The folders that need no lab: the procedures among simulated LUs, the model checker, and
-for what lies outside the procedures the unit tests and the agent's.
+With --folders, against whole folders of tests instead, each until one test notices: which
+folders do.  It takes hours.  The folders are those that need no lab: the procedures among
+simulated LUs, the model checker, and for what lies outside the procedures the unit tests
+and the agent's.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ PROCEDURES = ("barrier/", "scsi/", "key.py")
 BYTES = ("scsi/", "key.py")
 # Walls, linters and exported files would notice any change; that is not the point here.
 LEFT_OUT = ("lint", "house", "install", "metadata", "ocf_metadata")
+NAMED = "named"
 FOLDERS = {
     "barrier": ("tests/barrier",),
     "model": ("tests/model",),
@@ -40,15 +43,19 @@ def folders(mutant: Mutant) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.mutants", description=__doc__)
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    parser.add_argument("--folders", action="store_true", help="whole folders, not the named tests")
     parser.add_argument("--only", metavar="TEXT", default="", help="mutants that are called so")
     options = parser.parse_args()
     everything = [each for each in mutants() if options.only in each.what]
+    named = [(each, NAMED) for each in everything]
     jobs = [(each, name) for each in everything for name in folders(each)]
+    jobs = jobs if options.folders else named
     noticed: dict[Mutant, list[str]] = {each: [] for each in everything}
-    tried = dict.fromkeys(FOLDERS, 0)
-    verdicts = try_all(((each, FOLDERS[name]) for each, name in jobs), first_only=True)
+    tried: dict[str, int] = {}
+    tests = ((each, each.by if name == NAMED else FOLDERS[name]) for each, name in jobs)
+    verdicts = try_all(tests, first_only=True)
     for (mutant, name), verdict in zip(jobs, verdicts):
-        tried[name] += 1
+        tried[name] = tried.get(name, 0) + 1
         if verdict.caught:
             noticed[mutant].append(name)
         print(f"rule {mutant.rule}: {mutant.what}: {name}: {_told(verdict)}", flush=True)
@@ -57,7 +64,7 @@ def main() -> int:
         {"what": "mutants", "figure": f"{len(everything)}"},
         {"what": "noticed", "figure": f"{len(everything) - len(missed)}"},
     ]
-    for name, count in tried.items():
+    for name, count in tried.items() if options.folders else ():
         caught = sum(name in each for each in noticed.values())
         rows.append({"what": f"noticed by tests/{name}", "figure": f"{caught} of {count} tried"})
     if options.json:

@@ -34,13 +34,14 @@ from .page import (
 # long as they take have none.
 PARTS: dict[str, Callable[[int], list[str]]] = {
     "model": lambda minutes: ["--seconds", str(minutes * 60)],
-    "mutants": lambda minutes: [],
+    "mutants": lambda minutes: ["--folders"] if minutes >= MINUTES_FOR_FOLDERS else [],
     "agreement": lambda minutes: ["--sequences", str(minutes * SEQUENCES_PER_MINUTE)],
     "drain": lambda minutes: ["--repeat", "1", "--kills", str(max(3, minutes // 5))],
     "fuzz": lambda minutes: ["--seconds", str(minutes * 60)],
     "hostile": lambda minutes: ["--seconds", str(minutes * 20)],  # for each of three kinds
 }
 SEQUENCES_PER_MINUTE = 1000
+MINUTES_FOR_FOLDERS = 60
 
 
 def run_part(part: str, minutes: int) -> tuple[bool, list[dict[str, str]], float]:
