@@ -249,7 +249,7 @@ def _take_back(own: Key, units: list[Unit], done: Mapping[str, Membership]) -> P
     """Evicted on one LU: leave no registration that this run made on the others."""
     entered = [unit for unit in units if unit.name in done and done[unit.name].entered]
     # With APTPL as the join found it: the last registration decides (rule 7).
-    yield Each({unit.name: leave(own, done[unit.name].aptpl, unit.route()) for unit in entered})
+    yield Each({unit.name: leave(own, unit.route()) for unit in entered})
 
 
 def _life(

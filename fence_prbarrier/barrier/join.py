@@ -16,7 +16,14 @@ from __future__ import annotations
 from ..errors import BarrierBroken, CommandFailed, NotMember
 from ..key import Key
 from ..scsi import outcome as verdicts
-from ..scsi.command import Command, preempt_and_abort, register, register_and_ignore, reserve
+from ..scsi.command import (
+    Command,
+    preempt,
+    preempt_and_abort,
+    register,
+    register_and_ignore,
+    reserve,
+)
 from . import rules
 from .exchange import Route, failure, send
 from .inspect import capabilities, look
@@ -90,7 +97,7 @@ def join(
     before = first.count(own)
     added = yield from _register_everywhere(own, persist, route, first)
     snapshot = yield from look(route, first.full)
-    count = yield from _settle(own, persist, route, snapshot, before, added)
+    count = yield from _settle(own, route, snapshot, before, added)
     active = persist and (yield from capabilities(route)).aptpl_active
     if persist and not active:
         raise BarrierBroken(
@@ -144,7 +151,7 @@ def _register_everywhere(
         if outcome.good:
             added.append(path)
             continue
-        yield from _give_up(own, persist, route, first, [*added, path])
+        yield from _give_up(own, route, first, [*added, path])
         raise failure(register_and_ignore(own, persist), outcome)
     return added
 
@@ -162,34 +169,36 @@ def _insist(path: int, command: Command) -> Procedure[Outcome]:
     return outcome
 
 
-def _give_up(
-    own: Key, persist: bool, route: Route, first: Snapshot, paths: list[int]
-) -> Procedure[None]:
+def _give_up(own: Key, route: Route, first: Snapshot, paths: list[int]) -> Procedure[None]:
     """After a registration that perhaps took effect: leave none that followed an eviction."""
     snapshot = yield from look(route, first.full)
     if snapshot.count(own) < first.count(own) + len(paths) - 1:
-        yield from withdraw(own, persist, paths, snapshot)
+        yield from withdraw(own, paths, snapshot)
         raise _evicted(own)
 
 
-def withdraw(own: Key, persist: bool, paths: list[int], snapshot: Snapshot) -> Procedure[None]:
-    """Take back what an evicted life registered on these paths.
+def withdraw(own: Key, paths: list[int], snapshot: Snapshot) -> Procedure[None]:
+    """Take back what an evicted life registered, from each nexus that bears its key.
 
-    APTPL is asked for here too: the last registration wins, and this may be the last.
     Not where this life holds the reservation: it would go with the registration
-    (SPC-4 5.13.11.2.3), and with it everybody's barrier.
+    (SPC-4 5.13.11.2.3), and with it everybody's barrier.  An eviction by this node itself may
+    make it the holder at this moment.  So it preempts itself: to a holder that leaves
+    reservation and registration, from any other it takes the registrations (SPC-4
+    5.13.11.2.4), and the device decides which of the two it is.
     """
     held = snapshot.reservation
     if held is not None and held.key == own:
         return
     for path in paths:
-        yield from send(path, register(own, 0, persist))  # a conflict: it is gone already
+        outcome = yield from _insist(path, preempt(own, own))
+        if outcome.good:
+            break  # from all of them; a conflict: this nexus bears it no more
 
 
-def leave(own: Key, persist: bool, route: Route) -> Procedure[None]:
-    """withdraw() on every path, after a look."""
+def leave(own: Key, route: Route) -> Procedure[None]:
+    """withdraw() by any path, after a look."""
     snapshot = yield from look(route)
-    yield from withdraw(own, persist, list(route.paths), snapshot)
+    yield from withdraw(own, list(route.paths), snapshot)
 
 
 def _evicted(own: Key) -> NotMember:
@@ -197,7 +206,7 @@ def _evicted(own: Key) -> NotMember:
 
 
 def _settle(
-    own: Key, persist: bool, route: Route, snapshot: Snapshot, before: int, added: list[int]
+    own: Key, route: Route, snapshot: Snapshot, before: int, added: list[int]
 ) -> Procedure[int]:
     """Reserve if nothing is reserved, remove older lives, and read back until it holds.
 
@@ -208,7 +217,7 @@ def _settle(
     trouble = ""
     for _ in range(MAX_ROUNDS):
         if snapshot.count(own) < before + len(added):
-            yield from withdraw(own, persist, added, snapshot)
+            yield from withdraw(own, added, snapshot)
             raise _evicted(own)
         rules.refuse_foreign_property(snapshot, own.tag)
         older = [key for key in snapshot.lives(own.tag, own.node) if key < own]

@@ -225,4 +225,4 @@ def test_what_takes_registrations_back_keeps_aptpl() -> None:
 
 
 def _leaving(key: Key) -> Any:
-    yield Each({LU: leave(key, True, Route(2))})
+    yield Each({LU: leave(key, Route(2))})

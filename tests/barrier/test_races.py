@@ -134,6 +134,29 @@ def test_a_life_that_holds_the_reservation_leaves_the_barrier_up() -> None:
     assert held is not None and held.key == world.key(2)
 
 
+def test_a_life_that_becomes_the_holder_as_it_leaves_keeps_the_barrier_up() -> None:
+    """Between its look and its leaving, its own eviction of the holder makes it the holder."""
+    world = World("spec", "spec")
+    world.join(1)
+    world.join(3)
+    acts: list[str] = []
+
+    def strike(name: str, command: str) -> None:
+        if not acts and name == SECOND and command == "REGISTER AND IGNORE EXISTING KEY":
+            acts.append("evicted on the arbiter")
+            assert world.send(3, FIRST, build.preempt(world.key(3), world.key(2))).good
+        elif name == SECOND and command == "PREEMPT" and len(acts) == 1:
+            acts.append("becomes the holder")
+            while not world.send(2, SECOND, build.preempt(world.key(2), world.key(1))).good:
+                pass
+
+    with pytest.raises(NotMember):
+        world.finish(world.joining(2), strike)
+    assert len(acts) == 2
+    held = world.look(SECOND).reservation
+    assert held is not None and held.key == world.key(2)
+
+
 def test_a_delayed_registration_of_the_victim_on_the_arbiter() -> None:
     """It lands while another LU is evicted: the last reading sees it, and it is evicted too."""
     world = World("spec", "spec")
