@@ -212,7 +212,9 @@ def _still_in(own: Key, units: list[Unit], done: Mapping[str, Membership]) -> Pl
     if not all(looks[unit.name].count(own) for unit in units):
         yield from _take_back(own, units, done)
     _check_each(units, looks, lambda found: rules.require_member(found, own))
-    _check_each(units, looks, lambda found: rules.require_barrier(found, own.tag))
+    for unit in units:
+        route = unit.route(looks[unit.name]).without(done[unit.name].unread)
+        _check_each([unit], looks, rules.joined_by(own, route))
 
 
 def known_count(unit: Unit, memory: Memory) -> int:

@@ -12,6 +12,8 @@ from .nexus import bearing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .exchange import Route
     from .inspect import Snapshot
 
@@ -131,3 +133,8 @@ def require_joined(snapshot: Snapshot, own: Key, route: Route) -> None:
         raise BarrierBroken(
             f"other incarnations of this node are registered: {', '.join(map(str, older))}"
         )
+
+
+def joined_by(own: Key, route: Route) -> Callable[[Snapshot], None]:
+    """require_joined() of these paths, as a check of one snapshot."""
+    return lambda snapshot: require_joined(snapshot, own, route)

@@ -197,3 +197,21 @@ def test_a_path_that_does_not_know_persistent_reservations_is_no_lost_path() -> 
     world.units[LU].add_fault(parse_fault(["sense:05/20/00", "op=5e", "port=2", "times=always"]))
     with pytest.raises(BarrierError, match="READ KEYS: CHECK CONDITION"):
         world.evict(3, 2)
+
+
+def test_a_path_that_loses_its_registration_while_the_other_lus_are_joined() -> None:
+    """on succeeds only where the last reading shows the key on each path."""
+    world = World("spec", "spec", paths=2)
+    world.join(1)
+    first, second = world.units
+    struck: list[str] = []
+
+    def take(name: str, command: str) -> None:
+        if name == second and command.startswith("REGISTER") and not struck:
+            struck.append(command)
+            while not world.send(2, first, build.register(world.key(2), 0, True), path=1).good:
+                pass
+
+    with pytest.raises(BarrierBroken, match="registered on 1 of 2 paths"):
+        world.finish(world.joining(2), take)
+    assert struck

@@ -133,7 +133,7 @@ def the_others_are_not_looked_at_again(patch: pytest.MonkeyPatch) -> None:
 def anything_is_taken_back(patch: pytest.MonkeyPatch) -> None:
     def broken(own: Any, paths: list[int], snapshot: Any) -> Any:
         for path in paths:
-            yield from send(path, command.register(own, 0, True))
+            yield from send(path, command.register(own, 0))
 
     patch.setattr(join, "withdraw", broken)
 

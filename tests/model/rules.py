@@ -100,13 +100,15 @@ def check_sent(sender: Sender, cdb: bytes, data_out: bytes) -> Violations:
     if action in REGISTERING and sender.kind == "off":
         found.append(("rule 3", "off registers"))
     if action in PREEMPTING:
-        found += _check_preempt(sender, key, subject)
+        found += _check_preempt(sender, action, key, subject)
     return found
 
 
-def _check_preempt(sender: Sender, key: int, subject: int) -> Violations:
+def _check_preempt(sender: Sender, action: int, key: int, subject: int) -> Violations:
     victim = Key(subject)
     if victim == sender.key:
+        if sender.kind == "on" and action == codes.PREEMPT and key == subject:
+            return []  # it takes back what it registered; check_done() sees whether it may
         return [("rule 8", "a node preempts its own life")]
     if sender.kind == "on":
         own = Key(sender.key) if sender.key else None
@@ -147,7 +149,7 @@ def check_done(
         if not registers and key != subject:
             found.append(("new life", f"{Key(key)} went, which the command did not name"))
     # Only a life that others have evicted takes back what it registered meanwhile.
-    taken_back = action == codes.REGISTER and not subject and sender.key in ghost.lost
+    taken_back = action == codes.PREEMPT and subject == sender.key and sender.key in ghost.lost
     if now.count(sender.key) < was.count(sender.key) and not taken_back:
         found.append(("rule 8", f"{Key(sender.key)} lost a registration by its own node's act"))
     return found

@@ -45,10 +45,10 @@ SEEN: list[tuple[str, Bounds, str]] = [
     ("preempt without abort", DUEL, "rule 9"),
     ("no reset on lio", on_each(DUEL, "lio"), "rule 9"),
     ("what came and went not counted", NEW_PATH, "rule 9"),
-    ("off by any path", NEW_PATH_DUEL, "barrier"),
-    ("off before the join is done", JOINING_DUEL, "barrier"),
+    ("off by any path", NEW_PATH_DUEL, "rule 3"),
+    ("off before the join is done", JOINING_DUEL, "rule 3"),
     ("an error is an empty list", one_fault(AGAIN, ("conflict",)), "rule 4"),
-    ("anything is taken back", BARE_LATER, "barrier"),
+    ("anything is taken back", BARE_LATER, "rule 8"),
 ]
 
 
