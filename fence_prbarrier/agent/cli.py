@@ -160,9 +160,9 @@ def _ask() -> None:
     terminals = [stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)]
     if not all(terminals):
         raise InvalidInput("nothing removed: no terminal to ask at; say confirm=1 (--confirm)")
-    sys.stdout.write("Type yes to remove this: ")
-    sys.stdout.flush()
     try:
+        sys.stdout.write("Type yes to remove this: ")
+        sys.stdout.flush()
         answer = sys.stdin.readline()
     except (KeyboardInterrupt, UnicodeDecodeError):
         answer = ""
