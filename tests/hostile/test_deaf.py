@@ -240,7 +240,10 @@ def test_what_a_worker_without_its_supervisor_does(scene: Scene, trapped: None) 
     def word(step: Step) -> None:
         if step.child and step.call == "rename" and step.what.endswith("lu0"):
             sent.append(step)
-            os.kill(os.getsid(step.process), signal.SIGKILL)
+            supervisor = os.getsid(step.process)
+            os.kill(supervisor, signal.SIGKILL)
+            while not has_ended(supervisor):
+                time.sleep(0.01)  # it hears until it has ended
 
     words, environment = act.call(scene)
     ended = Trap(SIGNAL_CALLS, counts).run(words, environment, scene.folder, word)
